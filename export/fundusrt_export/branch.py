@@ -1,0 +1,73 @@
+"""One branch of CMWNet as it is deployed: network and sigmoid, in one of its exactly equal forms."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from typing import Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from fundusrt.errors import UsageError
+from fundusrt_export.rewrite import rewrite_wavelets
+from fundusrt_export.rewrite.haar_identity import rewrite_haar_identity
+from fundusrt_training.models.unet_wavelet import UNetWavelet
+
+__all__ = ["FORMS", "DeployedBranch", "Form", "deployed_form", "library_form"]
+
+Form = Literal["identity", "convolution"]
+FORMS: tuple[Form, ...] = ("identity", "convolution")
+
+
+class DeployedBranch(nn.Module):
+    """Network and sigmoid, without anything that only training needs; always in eval mode.
+
+    Args:
+        network: any form of the network; not copied.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.eval()
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map images (N, C, H, W) float32 to probabilities (N, 1, H, W) float32 in [0, 1]."""
+        return torch.sigmoid(self.network(image))
+
+
+def library_form(network: UNetWavelet) -> UNetWavelet:
+    """Return an eval-mode copy of `network` in the form the paper describes: pytorch_wavelets' transforms.
+
+    Networks trained in the identity form share their state dict with it, so this is the common reference of both.
+    """
+    if network.config.wavelet_form == "library":
+        return copy.deepcopy(network).eval()
+    reference = UNetWavelet(dataclasses.replace(network.config, wavelet_form="library"))
+    reference.load_state_dict(network.state_dict(), strict=True)
+    weight = next(network.parameters())
+    return reference.to(device=weight.device, dtype=weight.dtype).eval()
+
+
+def deployed_form(network: UNetWavelet, form: Form, *, example: Tensor | None = None) -> nn.Module:
+    """Return an eval-mode copy of a library-form network, rewritten and proved equal.
+
+    Args:
+        network: in library form; not modified.
+        form: `identity` (Haar only; fastest on every runtime measured) or `convolution` (any wavelet).
+        example: (N, C, H, W) for the proof; default: uniform noise.
+
+    Raises:
+        UsageError: an unknown form.
+        RewriteDeclined: the network has no such form.
+        RewriteMismatch: the rewrite differs.
+    """
+    if form not in FORMS:
+        raise UsageError("form", got=repr(form), expected=" or ".join(FORMS))
+    if form == "identity":
+        return rewrite_haar_identity(network, example=example).eval()
+    if example is None:
+        side = 4 * network.config.divisor
+        example = torch.rand(2, network.config.in_channels, side, side, generator=torch.Generator().manual_seed(0))
+    return cast(nn.Module, rewrite_wavelets(network, example=example)).eval()

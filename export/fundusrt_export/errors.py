@@ -1,0 +1,38 @@
+"""Errors of the export side; all are `FundusRTError`.
+
+    FundusRTError
+    ├── RewriteDeclined     a model that cannot be rewritten exactly; nothing was changed
+    ├── RewriteMismatch     a rewrite whose result differs from the original
+    ├── ExportError         an ONNX file that is not what it must be
+    └── ParityError         a rung of the parity ladder that does not hold
+"""
+
+from __future__ import annotations
+
+from fundusrt.errors import FundusRTError
+
+__all__ = ["ExportError", "ParityError", "RewriteDeclined", "RewriteMismatch"]
+
+
+class RewriteDeclined(FundusRTError):
+    """A module for which no exact rewrite is known; the model is left as it was."""
+
+    code = "rewrite-declined"
+
+
+class RewriteMismatch(FundusRTError):
+    """A rewritten module whose output differs from the original's on the given example."""
+
+    code = "rewrite-mismatch"
+
+
+class ExportError(FundusRTError):
+    """An ONNX export that failed or that holds what it must not hold."""
+
+    code = "export-error"
+
+
+class ParityError(FundusRTError):
+    """A rung of the parity ladder above its limit; no bundle is written."""
+
+    code = "parity-error"

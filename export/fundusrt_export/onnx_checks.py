@@ -1,0 +1,96 @@
+"""What an exported branch must and must not hold. All problems are collected before the error is raised."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import onnx
+from onnx import TensorProto
+
+from fundusrt.errors import BundleError
+from fundusrt.onnx_file import refuse_external_data
+from fundusrt_export.errors import ExportError
+from fundusrt_training.models.unet_wavelet import UNetWaveletConfig
+
+__all__ = ["FORBIDDEN_OPS", "check_onnx", "op_budget"]
+
+FORBIDDEN_OPS = frozenset(
+    {"CumSum", "GatherND", "If", "Loop", "NonZero", "RandomNormal", "RandomUniform", "Scan", "ScatterElements", "ScatterND"}
+)
+"""Operators that some runtime lacks, runs slowly or cannot plan for; none is needed by these networks."""
+
+_LEAKS = (b"/home/", b"/root/", b"/Users/", b"/tmp/", b"/usr/", b"site-packages", b".py", b"\\Users\\")
+
+
+def op_budget(config: UNetWaveletConfig, form: str) -> int:
+    """Return the largest number of nodes a branch may have: convolutions, six nodes a normalisation, the wavelet steps."""
+    norms_per_block = 2 if config.norm_placement == "per_conv" else 1
+    blocks = 2 * config.levels + 1
+    convolutions = 2 * blocks + config.levels * (2 if config.highs == "predicted" else 1) + 1
+    normalisations = 5 * norms_per_block * blocks + norms_per_block * blocks
+    # Identity: AveragePool, Mul | Sub, Mul, Resize, Add. Convolution: Conv, Reshape, Gather, Slice | Unsqueeze, Concat,
+    # Reshape, ConvTranspose; border extension (two Slice-and-Concat a side and axis) and cropping for other wavelets.
+    steps = 6 if form == "identity" else 8 + (0 if config.wave in ("haar", "db1") else 14)
+    joins = config.levels * (1 if config.align_conv != "split" else 5)
+    return convolutions + normalisations + steps * config.levels + joins + 1
+
+
+def check_onnx(content: bytes, config: UNetWaveletConfig, form: str, size_px: int) -> None:
+    """Refuse an ONNX file that is not exactly what the SDK expects.
+
+    Args:
+        content: the file.
+        config: the network's configuration.
+        form: `identity` or `convolution`.
+        size_px: height and width of the input.
+
+    Raises:
+        ExportError: every problem found, in one message.
+    """
+    model = onnx.load_model_from_string(content)
+    problems: list[str] = []
+    try:
+        onnx.checker.check_model(model, full_check=True)
+        refuse_external_data(content, "exported model")
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, BundleError) as error:
+        problems.append(str(error).splitlines()[0])
+    operators = Counter(node.op_type for node in model.graph.node)
+    problems += [f"operator {name}" for name in sorted(FORBIDDEN_OPS & set(operators))]
+    if operators["Shape"]:
+        problems.append(f"{operators['Shape']} shape computations, although every size but the batch is fixed")
+    problems += [f"operator {node.domain}.{node.op_type}" for node in model.graph.node if node.domain]
+    if model.functions or len(model.opset_import) != 1:
+        problems.append("functions or more than one operator set")
+    budget = op_budget(config, form)
+    if len(model.graph.node) > budget:
+        problems.append(f"{len(model.graph.node)} nodes, more than the {budget} this network needs")
+    for tensor in model.graph.initializer:
+        if tensor.data_type not in (TensorProto.FLOAT, TensorProto.INT64):
+            problems.append(f"constant {tensor.name} of type {TensorProto.DataType.Name(tensor.data_type)}")
+    expected = [["batch", config.in_channels, size_px, size_px], ["batch", config.out_channels, size_px, size_px]]
+    found = [_shape(model.graph.input), _shape(model.graph.output)]
+    if found != expected:
+        problems.append(f"inputs and outputs {found} instead of {expected}")
+    problems += [f"the text {leak.decode()!r}, which names a path" for leak in _LEAKS if leak in _text(model)]
+    if problems:
+        raise ExportError(
+            "exported ONNX file", got="; ".join(problems), expected="a plain float32 graph", fix="report this as a bug"
+        )
+
+
+def _shape(values: list[onnx.ValueInfoProto]) -> list[int | str]:
+    return [
+        size.dim_value if size.HasField("dim_value") else size.dim_param
+        for value in values
+        for size in value.type.tensor_type.shape.dim
+    ]
+
+
+def _text(model: onnx.ModelProto) -> bytes:
+    """Everything in the file but the numbers, in which any byte sequence may occur by chance."""
+    stripped = onnx.ModelProto()
+    stripped.CopyFrom(model)
+    for tensor in stripped.graph.initializer:
+        tensor.ClearField("raw_data")
+        tensor.ClearField("float_data")
+    return stripped.SerializeToString()

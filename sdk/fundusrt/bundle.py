@@ -1,0 +1,232 @@
+"""Opening a bundle: a folder, or one `.frt` zip file, whose every byte is accounted for before anything is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zipfile
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pydantic import ValidationError
+
+from fundusrt.certificate import Certificate, check_certificate
+from fundusrt.errors import BundleError
+from fundusrt.manifest import FORMAT_VERSION, Manifest
+from fundusrt.onnx_file import refuse_external_data
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = ["MANIFEST_FILE", "Bundle", "shipped_bundles"]
+
+MANIFEST_FILE = "bundle.json"
+_MAX_MANIFEST_BYTES = 4 * 1024 * 1024
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*(/[A-Za-z0-9_][A-Za-z0-9_.\-]*)*")
+
+
+class _Storage(Protocol):
+    def read(self, name: str, limit: int) -> bytes:
+        """Return the file's bytes; FileNotFoundError if it is absent, ValueError if it is larger than `limit`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle. Make one with `open`.
+
+    Attributes:
+        source: the path or shipped name it was opened from.
+        manifest: what `bundle.json` says.
+        certificate: the measured parity ladder; it holds.
+        sha256: identity of the bundle: the hash of `bundle.json`, which holds the hash of every other file.
+        contents: every recorded file by name.
+    """
+
+    source: str
+    manifest: Manifest
+    certificate: Certificate
+    sha256: str
+    contents: dict[str, bytes]
+
+    @classmethod
+    def open(cls, name_or_path: str | Path) -> Bundle:
+        """Open and verify a bundle.
+
+        Args:
+            name_or_path: the name of a shipped bundle (`leakage`), a folder, or a `.frt` file.
+
+        Raises:
+            BundleError: not found, a file missing, changed, unsafe name, external ONNX data, malformed manifest.
+            CertificateError: the certificate is missing, does not hold, or is for other files.
+        """
+        path = _locate(name_or_path)
+        source = str(name_or_path)
+        storage = _Folder(path) if path.is_dir() else _Zip(path, source)
+        content = _read(storage, MANIFEST_FILE, _MAX_MANIFEST_BYTES, source)
+        manifest = _parse_manifest(content, source)
+        contents = {name: _verified(storage, name, manifest, source) for name in sorted(manifest.files)}
+        for network in manifest.networks.values():
+            for variant in network.variants:
+                refuse_external_data(contents[variant.file], f"{source}, {variant.file}")
+        certificate = check_certificate(contents[manifest.certificate], manifest, source)
+        return cls(source, manifest, certificate, hashlib.sha256(content).hexdigest(), contents)
+
+    def read_bytes(self, name: str) -> bytes:
+        """Return one recorded file.
+
+        Raises:
+            BundleError: the manifest does not record it.
+        """
+        if name not in self.contents:
+            raise BundleError(f"{self.source}, {name}", got="no such file", expected="a file the manifest records")
+        return self.contents[name]
+
+    def read_array(self, name: str) -> npt.NDArray[Any]:
+        """Return one recorded `.npy` or single-array `.npz` file as an array; pickled objects are refused.
+
+        Raises:
+            BundleError: not recorded, or no plain array.
+        """
+        import io
+
+        import numpy as np
+
+        try:
+            loaded = np.load(io.BytesIO(self.read_bytes(name)), allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return loaded
+            (only,) = loaded.files
+            return loaded[only]
+        except (ValueError, OSError, EOFError, KeyError) as error:
+            raise BundleError(f"{self.source}, {name}", got=str(error), expected="one plain NumPy array") from error
+
+    def read_image(self, name: str) -> npt.NDArray[np.uint8]:
+        """Return one recorded 8-bit PNG as (H, W) or (H, W, 3) RGB uint8.
+
+        Raises:
+            BundleError: not recorded, or no image.
+        """
+        import cv2
+        import numpy as np
+
+        decoded = cv2.imdecode(np.frombuffer(self.read_bytes(name), np.uint8), cv2.IMREAD_UNCHANGED)
+        if decoded is None or decoded.dtype != np.uint8:
+            raise BundleError(f"{self.source}, {name}", got="no 8-bit image", expected="a PNG file")
+        return np.asarray(decoded if decoded.ndim == 2 else cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def shipped_bundles() -> dict[str, Path]:
+    """Return the bundles inside the package, by name."""
+    root = Path(str(resources.files("fundusrt") / "models"))
+    if not root.is_dir():
+        return {}
+    return {path.name: path for path in sorted(root.iterdir()) if (path / MANIFEST_FILE).is_file()}
+
+
+def _locate(name_or_path: str | Path) -> Path:
+    shipped = shipped_bundles()
+    if str(name_or_path) in shipped:
+        return shipped[str(name_or_path)]
+    path = Path(name_or_path)
+    if not path.exists():
+        raise BundleError(
+            f"bundle {str(name_or_path)!r}",
+            got="no such file or folder",
+            expected=f"a bundle folder, a .frt file, or a shipped name ({', '.join(shipped) or 'none shipped'})",
+        )
+    return path
+
+
+def _parse_manifest(content: bytes, source: str) -> Manifest:
+    try:
+        manifest = Manifest.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "content"
+        raise BundleError(
+            f"{source}, {MANIFEST_FILE}, {place}",
+            got=first["msg"],
+            expected=f"a manifest of format version {FORMAT_VERSION}",
+            fix="export the bundle again with this version",
+        ) from error
+    for name in (*manifest.files, *manifest.named_files()):
+        if not _SAFE_NAME.fullmatch(name):
+            raise BundleError(
+                f"{source}, {MANIFEST_FILE}, file name {name!r}",
+                got="an absolute path, '..' or an unusual character",
+                expected="a plain relative name of letters, digits and ._-/",
+                fix="do not use this bundle",
+            )
+    return manifest
+
+
+def _read(storage: _Storage, name: str, limit: int, source: str) -> bytes:
+    try:
+        return storage.read(name, limit)
+    except FileNotFoundError as error:
+        raise BundleError(
+            f"{source}, {name}", got="no such file", expected="a complete bundle", fix="copy or export it again"
+        ) from error
+    except (OSError, ValueError, RuntimeError, NotImplementedError, EOFError, zipfile.BadZipFile) as error:
+        raise BundleError(
+            f"{source}, {name}", got=str(error), expected="a readable file", fix="copy or export the bundle again"
+        ) from error
+
+
+def _verified(storage: _Storage, name: str, manifest: Manifest, source: str) -> bytes:
+    record = manifest.files[name]
+    content = _read(storage, name, record.bytes, source)
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != record.sha256:
+        raise BundleError(
+            f"{source}, {name}",
+            got=f"sha256 {digest[:12]}…, {len(content)} bytes",
+            expected=f"sha256 {record.sha256[:12]}…, {record.bytes} bytes",
+            fix="the file was changed or damaged; copy or export the bundle again",
+        )
+    return content
+
+
+class _Folder:
+    def __init__(self, root: Path) -> None:
+        self._root = root.resolve()
+
+    def read(self, name: str, limit: int) -> bytes:
+        path = (self._root / name).resolve()
+        if not path.is_relative_to(self._root):
+            raise ValueError("a link that leads out of the bundle")
+        if path.is_dir():
+            raise ValueError("a folder")
+        _refuse_larger(path.stat().st_size, limit)
+        return path.read_bytes()
+
+
+class _Zip:
+    def __init__(self, path: Path, source: str) -> None:
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except (zipfile.BadZipFile, OSError) as error:
+            raise BundleError(
+                source, got=str(error), expected="a bundle folder or a .frt (zip) file", fix="copy or export it again"
+            ) from error
+        names = self._zip.namelist()
+        if len(names) != len(set(names)):
+            raise BundleError(source, got="a file stored twice", expected="each file once", fix="export it again")
+
+    def read(self, name: str, limit: int) -> bytes:
+        try:
+            info = self._zip.getinfo(name)
+        except KeyError:
+            raise FileNotFoundError(name) from None
+        _refuse_larger(info.file_size, limit)
+        return self._zip.read(info)
+
+
+def _refuse_larger(size: int, limit: int) -> None:
+    """Refuse a file that is larger than it may be, before it is read."""
+    if size > limit:
+        raise ValueError(f"{size} bytes; at most {limit} were expected")

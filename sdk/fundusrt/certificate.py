@@ -1,0 +1,122 @@
+"""The certificate of a bundle: measured agreement at every step from PyTorch to the final mask.
+
+The export writes it; the SDK refuses a bundle without one that holds. Each *rung* compares two neighbours of the chain
+PyTorch with library wavelets -> rewritten PyTorch -> ONNX Runtime -> stitched result of the pipeline.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fundusrt.errors import CertificateError
+
+if TYPE_CHECKING:
+    from fundusrt.manifest import Manifest
+
+__all__ = ["REQUIRED_RUNGS", "Certificate", "Measurement", "Rung", "check_certificate"]
+
+REQUIRED_RUNGS = ("wavelet-rewrite", "torch-to-onnxruntime", "tiled-to-stitched")
+
+# Looser limits than these are refused even if the certificate itself states them: a limit is not a matter of taste.
+LOOSEST_AT_MOST = 1e-3
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Measurement(_Frozen):
+    """One measured figure and the limit it has to keep.
+
+    `at_most`: value <= limit (differences). `at_least`: value >= limit (cosine, Dice). NaN and infinity never hold.
+    """
+
+    metric: str
+    value: float
+    limit: float
+    bound: Literal["at_most", "at_least"]
+
+    @property
+    def holds(self) -> bool:
+        """Whether the figure keeps its limit."""
+        if not (math.isfinite(self.value) and math.isfinite(self.limit)):
+            return False
+        return self.value <= self.limit if self.bound == "at_most" else self.value >= self.limit
+
+
+class Rung(_Frozen):
+    """One step of the ladder: what was compared, on which inputs, with which result."""
+
+    name: str
+    compares: str
+    inputs: dict[str, str]
+    measurements: Annotated[tuple[Measurement, ...], Field(min_length=1)]
+
+    @property
+    def holds(self) -> bool:
+        """Whether every measurement keeps its limit."""
+        return all(measurement.holds for measurement in self.measurements)
+
+
+class Certificate(_Frozen):
+    """The contents of `certificate.json`.
+
+    `files` holds the sha256 of every certified ONNX file, `manifest_sha256` is `Manifest.content_sha256()`.
+    """
+
+    format: Literal["fundusrt-certificate"] = "fundusrt-certificate"
+    format_version: Literal[1] = 1
+    bundle: str
+    manifest_sha256: str
+    files: dict[str, str]
+    rungs: tuple[Rung, ...]
+    environment: dict[str, str]
+
+
+def check_certificate(content: bytes, manifest: Manifest, source: str) -> Certificate:
+    """Parse a certificate and refuse it unless it covers this manifest and every rung holds.
+
+    Args:
+        content: the bytes of `certificate.json`.
+        manifest: the bundle's manifest; its `files` are taken as already verified.
+        source: name of the bundle, for messages.
+
+    Raises:
+        CertificateError: malformed, for other files, a rung missing or not holding.
+    """
+    subject = f"{source}, {manifest.certificate}"
+    try:
+        certificate = Certificate.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "content"
+        raise _refusal(subject, f"{place}: {first['msg']}", "a FundusRT certificate") from error
+    if certificate.manifest_sha256 != manifest.content_sha256():
+        raise _refusal(subject, "another manifest than bundle.json", "a certificate made for this bundle.json")
+    for network in manifest.networks.values():
+        for variant in network.variants:
+            if certificate.files.get(variant.file) != manifest.files[variant.file].sha256:
+                raise _refusal(subject, f"no matching sha256 for {variant.file}", "every ONNX file certified")
+    names = [rung.name for rung in certificate.rungs]
+    missing = [name for name in REQUIRED_RUNGS if name not in names]
+    if missing:
+        raise _refusal(subject, f"no rung {', '.join(missing)}", f"the rungs {', '.join(REQUIRED_RUNGS)}")
+    for rung in certificate.rungs:
+        for measurement in rung.measurements:
+            loose = measurement.bound == "at_most" and measurement.limit > LOOSEST_AT_MOST
+            if loose or not measurement.holds:
+                sign = "<=" if measurement.bound == "at_most" else ">="
+                limit = min(measurement.limit, LOOSEST_AT_MOST) if loose else measurement.limit
+                raise _refusal(
+                    f"{subject}, rung {rung.name}",
+                    f"{measurement.metric} {measurement.value:.3g}, limit {measurement.limit:.3g}",
+                    f"{measurement.metric} {sign} {limit:.3g}",
+                )
+    return certificate
+
+
+def _refusal(subject: str, got: str, expected: str) -> CertificateError:
+    return CertificateError(subject, got=got, expected=expected, fix="export the bundle again")

@@ -1,0 +1,1 @@
+"""One command a file; `fundusrt.cli` assembles them."""

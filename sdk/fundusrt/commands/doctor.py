@@ -1,0 +1,54 @@
+"""`fundusrt doctor`: what this machine can run, what is missing, and the fix."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from fundusrt import __version__
+from fundusrt.commands.options import json_option
+from fundusrt.errors import FundusRTError
+
+__all__ = ["doctor"]
+
+
+@click.command()
+@json_option
+def doctor(as_json: bool) -> None:
+    """Look at this machine and run the shipped bundle's golden vectors. Exit code 3 if something needed is missing."""
+    from fundusrt.machine import Finding, examine
+
+    findings = examine()
+    findings.append(Finding("leakage on onnxruntime, cpu, fp32", *_golden_run(), needed=True))
+    broken = [finding for finding in findings if finding.needed and not finding.ok]
+    if as_json:
+        content = {"fundusrt": __version__, "ok": not broken, "findings": [asdict(finding) for finding in findings]}
+        click.echo(json.dumps(content, indent=2))
+    else:
+        table = Table("", "what", "found", "fix", title=f"FundusRT {__version__}", title_justify="left")
+        for finding in findings:
+            mark = "[green]ok[/green]" if finding.ok else ("[red]missing[/red]" if finding.needed else "absent")
+            table.add_row(mark, finding.what, finding.detail, "" if finding.ok else finding.fix or "")
+        console = Console()
+        console.print(table)
+        console.print("ready to run" if not broken else f"{len(broken)} needed thing(s) missing: see the fixes above")
+    if broken:
+        sys.exit(3)
+
+
+def _golden_run() -> tuple[bool, str, str | None]:
+    from fundusrt.verification import verify_bundle
+
+    try:
+        rungs = verify_bundle("leakage")
+    except FundusRTError as error:
+        return False, str(error), error.fix
+    failed = [rung.name for rung in rungs if not rung.holds]
+    if failed:
+        return False, f"golden vectors differ: {', '.join(failed)}", "run `fundusrt verify leakage`"
+    return True, "golden vectors reproduced", None

@@ -1,0 +1,106 @@
+"""`fundusrt run`: many images, one answer file set each."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from fundusrt.commands.options import backend_options, json_option
+from fundusrt.errors import FundusRTError, OutputError
+
+__all__ = ["run"]
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True)
+@click.option("-m", "--model", default="leakage", show_default=True, help="Shipped name, bundle folder or .frt file.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder for the results.")
+@click.option(
+    "--max-megapixels",
+    type=click.FloatRange(min=0.0, min_open=True),
+    default=None,
+    help="Refuse larger images from their header, before decoding.  [default: 200]",
+)
+@backend_options
+@json_option
+def run(
+    inputs: tuple[str, ...],
+    model: str,
+    out: Path,
+    max_megapixels: float | None,
+    backend: str,
+    device: str,
+    precision: str,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Segment files, folders or globs.
+
+    Writes <name>_mask.png, _overlay.png, _probability.png and _result.json for each image. An image that cannot be used is
+    reported and the others go on; the exit code is then 1.
+    """
+    from fundusrt.commands.report import summary_line
+    from fundusrt.inputs import collect_images
+    from fundusrt.loading import load
+
+    files, errors = collect_images(inputs)
+    failed: list[dict[str, Any]] = []
+    done: list[dict[str, Any]] = []
+    messages = Console(stderr=True)
+
+    def report(source: str, error: FundusRTError) -> None:
+        failed.append({"source": source, "code": error.code, "error": str(error)})
+        messages.print(f"[red]failed[/red]  {error}", highlight=False, soft_wrap=True)
+
+    for error in errors:
+        report(error.subject, error)
+    if files:
+        _make_folder(out)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with (
+            load(
+                model,
+                backend=backend,
+                device=device,
+                precision=precision,
+                threads=threads,
+                max_megapixels=max_megapixels,
+            ) as pipeline,
+            Progress(*columns, console=messages, disable=not sys.stderr.isatty(), transient=True) as progress,
+        ):
+            task = progress.add_task("images", total=len(files))
+            for file in files:
+                progress.update(task, description=file.name)
+                try:
+                    result = pipeline(file)
+                    written = result.save(out)
+                except FundusRTError as error:
+                    report(str(file), error)
+                else:
+                    paths = {kind: str(path) for kind, path in written.items()}
+                    done.append({"source": str(file), "files": paths, **result.to_dict()})
+                    if not as_json:
+                        click.echo(f"{file.name}: {summary_line(result)}")
+                progress.advance(task)
+    if as_json:
+        click.echo(json.dumps({"results": done, "failed": failed}, indent=2))
+    else:
+        click.echo(f"{len(done)} done, {len(failed)} failed; results in {out}")
+    if failed:
+        sys.exit(1)
+
+
+def _make_folder(out: Path) -> None:
+    """Fail before the first network call when nothing could be written anyway."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            out, got=error.strerror or str(error), expected="a writable folder", fix="choose another output folder"
+        ) from error

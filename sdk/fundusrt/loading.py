@@ -1,0 +1,95 @@
+"""From a bundle to a running pipeline."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from fundusrt.backends import open_session
+from fundusrt.bundle import Bundle
+from fundusrt.errors import BackendUnavailable, InvalidInput
+from fundusrt.golden import check_preprocessing
+from fundusrt.manifest import VariantSpec
+from fundusrt.pipeline import SegmentationPipeline
+
+__all__ = ["load"]
+
+
+def load(
+    model: str | Path,
+    *,
+    backend: str = "onnxruntime",
+    device: str = "cpu",
+    precision: str = "fp32",
+    threads: int | None = None,
+    max_megapixels: float | None = None,
+) -> SegmentationPipeline:
+    """Open a bundle and make it ready to run.
+
+    Every hash and the certificate are checked, and the bundle's golden image is pre-processed and compared, before this
+    returns. Exactly the backend, device and precision asked for are used, or an error is raised.
+
+    Args:
+        model: the name of a shipped bundle (`leakage`), a bundle folder or a `.frt` file.
+        backend: `onnxruntime`.
+        device: `cpu`.
+        precision: `fp32`.
+        threads: threads of one network call, at least 1; None for one per core.
+        max_megapixels: larger image files are refused from their header; None for `read_image`'s default.
+
+    Returns:
+        A pipeline: call it with an image.
+
+    Raises:
+        BundleError: the bundle is not complete, not unchanged or not certified.
+        BackendUnavailable: this machine or bundle has no such backend, device or precision.
+        InvalidInput: `threads` below 1.
+    """
+    if threads is not None and threads < 1:
+        raise InvalidInput("threads", got=threads, expected="at least 1, or None for one per core")
+    bundle = Bundle.open(model)
+    check_preprocessing(bundle)
+    sessions = {
+        role: open_session(
+            backend,
+            device,
+            bundle.read_bytes(_choose(network.variants, backend, precision, bundle.source)),
+            source=f"{bundle.source}, network {role!r}",
+            threads=threads,
+        )
+        for role, network in bundle.manifest.networks.items()
+    }
+    identity: dict[str, Any] = {
+        "bundle": bundle.manifest.name,
+        "bundle_version": bundle.manifest.version,
+        "bundle_sha256": bundle.sha256,
+        "backend": backend,
+        "provider": sessions["small"].name,
+        "device": device,
+        "precision": precision,
+        "versions": installed_versions(),
+    }
+    return SegmentationPipeline(bundle.manifest, sessions["large"], sessions["small"], identity, max_megapixels=max_megapixels)
+
+
+def _choose(variants: tuple[VariantSpec, ...], backend: str, precision: str, source: str) -> str:
+    for variant in variants:
+        if variant.target == backend and variant.precision == precision:
+            return variant.file
+    have = ", ".join(sorted({f"{variant.target}/{variant.precision}" for variant in variants}))
+    raise BackendUnavailable(
+        source, got=f"{backend}/{precision}", expected=f"one of {have}", fix="choose one of these, or export another variant"
+    )
+
+
+def installed_versions() -> dict[str, str]:
+    """Return the versions that can change a result."""
+    versions = {"python": platform.python_version()}
+    for name in ("fundusrt", "numpy", "opencv-python-headless", "opencv-python", "onnxruntime", "onnxruntime-gpu"):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

@@ -1,0 +1,89 @@
+"""What this machine is and can run; nothing is changed by looking."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+__all__ = ["Finding", "cpu_name", "examine"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked for: what it is needed for, whether it is there, and how to get it."""
+
+    what: str
+    ok: bool
+    detail: str
+    fix: str | None = None
+    needed: bool = False
+
+
+def cpu_name() -> str:
+    """Return the processor's model name, or its architecture where the system does not say."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def examine() -> list[Finding]:
+    """Return what this machine has: interpreter, processor, packages by extra, GPU driver, shipped bundles."""
+    from fundusrt.bundle import shipped_bundles
+
+    shipped = shipped_bundles()
+    return [
+        Finding("python", sys.version_info >= (3, 11), platform.python_version(), "install Python 3.11 or newer", True),
+        Finding("processor", True, f"{cpu_name()}, {os.cpu_count()} cores"),
+        _package("numpy", "images and maps", 'pip install "fundusrt"', needed=True),
+        _package("opencv-python-headless", "pre- and post-processing", 'pip install "fundusrt"', needed=True),
+        _package("onnxruntime", "backend onnxruntime on the CPU", 'pip install "fundusrt[cpu]"', needed=True),
+        _one_onnxruntime(),
+        _package("openvino", "backend openvino (planned)", 'pip install "fundusrt[openvino]"'),
+        _package("tensorrt", "TensorRT engines (planned)", 'pip install "fundusrt[tensorrt]"'),
+        _driver(),
+        _package("torch", "training and export", 'pip install "fundusrt[train,export]"'),
+        _package("onnx", "export", 'pip install "fundusrt[export]"'),
+        Finding("shipped bundles", bool(shipped), ", ".join(shipped) or "none", "install the wheel again", True),
+    ]
+
+
+def _package(name: str, purpose: str, fix: str, *, needed: bool = False) -> Finding:
+    try:
+        return Finding(name, True, f"{metadata.version(name)}: {purpose}", None, needed)
+    except metadata.PackageNotFoundError:
+        return Finding(name, False, f"not installed: {purpose}", fix, needed)
+
+
+def _one_onnxruntime() -> Finding:
+    """Both wheels install the same folder; together, which one answers depends on the order they were installed in."""
+    found: list[str] = []
+    for name in ("onnxruntime", "onnxruntime-gpu"):
+        try:
+            metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+        found.append(name)
+    ok = len(found) < 2
+    detail = "one wheel" if ok else "onnxruntime and onnxruntime-gpu overwrite each other"
+    return Finding("onnxruntime wheels", ok, detail, "pip uninstall both, then install one of them", not ok)
+
+
+def _driver() -> Finding:
+    """Ask the CUDA driver itself; a runtime library may crash without one."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1" if os.name != "nt" else "nvcuda.dll")
+        status = int(driver.cuInit(0))
+    except OSError:
+        return Finding("NVIDIA driver", False, "not found: GPU backends (planned)", "install an NVIDIA driver")
+    if status != 0:
+        return Finding("NVIDIA driver", False, f"cuInit returned {status}: GPU backends (planned)", "check nvidia-smi")
+    return Finding("NVIDIA driver", True, "present")

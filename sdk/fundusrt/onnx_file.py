@@ -1,0 +1,103 @@
+"""Just enough of the ONNX file format to refuse tensors whose data lies outside the file.
+
+A runtime would follow such a reference to any path on the machine. ONNX is a protocol-buffers message; this walks its fields
+without the onnx package, which a device does not need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fundusrt.errors import BundleError
+
+__all__ = ["refuse_external_data"]
+
+# (message, field number) -> message of that field; everything that can hold a TensorProto (onnx.proto, opset 18 to 23).
+_CHILDREN = {
+    ("Model", 7): "Graph",
+    ("Model", 25): "Function",
+    ("Graph", 1): "Node",
+    ("Graph", 5): "Tensor",
+    ("Graph", 15): "SparseTensor",
+    ("Function", 7): "Node",
+    ("Function", 11): "Attribute",
+    ("Node", 5): "Attribute",
+    ("Attribute", 5): "Tensor",
+    ("Attribute", 6): "Graph",
+    ("Attribute", 10): "Tensor",
+    ("Attribute", 11): "Graph",
+    ("Attribute", 22): "SparseTensor",
+    ("Attribute", 23): "SparseTensor",
+    ("SparseTensor", 1): "Tensor",
+    ("SparseTensor", 2): "Tensor",
+}
+_TENSOR_NAME, _TENSOR_EXTERNAL_DATA, _TENSOR_DATA_LOCATION = 8, 13, 14
+_MAX_DEPTH = 64
+
+
+def refuse_external_data(model: bytes, source: str) -> None:
+    """Raise unless every tensor of an ONNX model is stored inside the file.
+
+    Raises:
+        BundleError: a tensor with external data, or bytes that are no protocol-buffers message.
+    """
+    try:
+        _walk(memoryview(model), "Model", source, 0)
+    except (IndexError, ValueError) as error:
+        raise BundleError(
+            source, got=f"bytes that are no ONNX model ({error})", expected="an ONNX file", fix="export the bundle again"
+        ) from error
+
+
+def _walk(message: memoryview, kind: str, source: str, depth: int) -> None:
+    if depth > _MAX_DEPTH:
+        raise ValueError(f"nested deeper than {_MAX_DEPTH}")
+    name, external = "", False
+    for number, value in _fields(message):
+        if kind == "Tensor":
+            if number == _TENSOR_NAME and isinstance(value, memoryview):
+                name = bytes(value).decode("utf-8", "replace")
+            external = external or number == _TENSOR_EXTERNAL_DATA or (number == _TENSOR_DATA_LOCATION and value == 1)
+        child = _CHILDREN.get((kind, number))
+        if child is not None and isinstance(value, memoryview):
+            _walk(value, child, source, depth + 1)
+    if external:
+        raise BundleError(
+            f"{source}, tensor {name!r}",
+            got="data in another file",
+            expected="all data inside the ONNX file",
+            fix="save the model without external data",
+        )
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Yield (field number, value) of one message; length-delimited values as views."""
+    position = 0
+    while position < len(message):
+        key, position = _varint(message, position)
+        number, wire = key >> 3, key & 7
+        if wire == 0:
+            value, position = _varint(message, position)
+            yield number, value
+            continue
+        if wire == 2:
+            length, position = _varint(message, position)
+        elif wire in (1, 5):
+            length = 8 if wire == 1 else 4
+        else:
+            raise ValueError(f"wire type {wire}")
+        if position + length > len(message):
+            raise ValueError("a field reaches past the end")
+        yield number, message[position : position + length]
+        position += length
+
+
+def _varint(message: memoryview, position: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = message[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+    raise ValueError("a number longer than 10 bytes")

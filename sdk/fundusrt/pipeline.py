@@ -1,0 +1,218 @@
+"""One image through the system: pre-process, both networks, stitch, fuse, measure.
+
+    read_image -> enhance -> +- shrink_whole -> large network -> upsample ----+-> fuse (CGNR inside) -> mask -> lesions
+                             +- fit_to_grid -> tiles -> small -> Stitcher ----+
+
+Everything that could differ between two deployments (sizes, contrast, thresholds, orders) comes from the manifest.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fundusrt.backends.base import InferenceSession
+from fundusrt.errors import BackendUnavailable, BundleError, InvalidInput
+from fundusrt.fusion import fuse
+from fundusrt.image import FundusImage, from_array, read_image
+from fundusrt.lesions import find_lesions
+from fundusrt.manifest import Manifest
+from fundusrt.preprocess import enhance, fit_to_grid, shrink_whole, to_tensor
+from fundusrt.results import Provenance, Quality, SegmentationResult
+from fundusrt.stages import StageTimer
+from fundusrt.stitching import Stitcher
+from fundusrt.tiling import TileGrid
+
+__all__ = ["SegmentationPipeline"]
+
+Bytes = npt.NDArray[np.uint8]
+Map = npt.NDArray[np.float32]
+
+
+class SegmentationPipeline:
+    """Whole-image and tile network over one manifest; call it with an image.
+
+    It keeps no state between images, so several threads may share it.
+
+    Args:
+        manifest: how to pre-process, tile and fuse.
+        large: the whole-image network.
+        small: the tile network.
+        identity: the fields of `Provenance` that say what runs (bundle, backend, device, precision, versions).
+        batch: tiles per network call; the last batch is padded with zeros.
+        max_megapixels: larger image files are refused from their header; None for `read_image`'s default.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        large: InferenceSession,
+        small: InferenceSession,
+        identity: dict[str, Any],
+        *,
+        batch: int = 1,
+        max_megapixels: float | None = None,
+    ) -> None:
+        if batch < 1:
+            raise InvalidInput("batch", got=batch, expected="at least 1")
+        self.manifest = manifest
+        self.large = large
+        self.small = small
+        self._identity = identity
+        self._batch = batch
+        self._max_megapixels = max_megapixels
+        for role, session in (("large", large), ("small", small)):
+            _check_tensors(manifest, role, session)
+
+    def __call__(self, image: str | Path | npt.NDArray[Any] | FundusImage) -> SegmentationResult:
+        """Segment one image.
+
+        Args:
+            image: a file, an (H, W) or (H, W, 3) RGB uint8/uint16 array, or a FundusImage.
+
+        Raises:
+            InvalidInput: the image cannot be used.
+        """
+        timer = StageTimer()
+        with timer.stage("decode"):
+            eye = self.open_image(image)
+        if not eye.fov.any():
+            return self._ungradable(eye, timer, "no field of view found: the image is black")
+        with timer.stage("preprocess"):
+            enhanced = enhance(eye, self.manifest.preprocess)
+            whole = shrink_whole(enhanced, self.manifest.whole_image)
+            on_grid = fit_to_grid(enhanced, self.manifest.tile)
+        with timer.stage("network_large"):
+            p_whole = self.run_whole(whole)
+        p_grid = self.run_tiles(on_grid, timer)
+        with timer.stage("upsample"):
+            p_large = self.upsample(p_whole, eye.height, eye.width)
+            p_small = self.upsample(p_grid, eye.height, eye.width)
+        with timer.stage("fuse"):
+            probability = fuse(p_large, p_small, self.manifest.postprocess)
+            probability *= eye.fov
+            mask = probability >= np.float32(self.manifest.postprocess.threshold)
+        with timer.stage("lesions"):
+            lesions = find_lesions(mask, probability, eye.mm_per_px)
+        return SegmentationResult(
+            mask, probability, lesions, timer.ms, self._provenance(eye, on_grid), Quality(True), eye
+        )
+
+    def open_image(self, image: str | Path | npt.NDArray[Any] | FundusImage) -> FundusImage:
+        """Return the image with its field of view."""
+        if isinstance(image, FundusImage):
+            return image
+        if isinstance(image, str | Path):
+            limit = {} if self._max_megapixels is None else {"max_megapixels": self._max_megapixels}
+            return read_image(image, **limit)
+        return from_array(image)
+
+    def run_whole(self, whole: Bytes) -> Map:
+        """Run the whole-image network on (size, size[, 3]) uint8; returns (size, size) float32 in [0, 1]."""
+        return self._run("large", to_tensor(whole, self.manifest.preprocess)[None])[0]
+
+    def run_tiles(self, on_grid: Bytes, timer: StageTimer | None = None) -> Map:
+        """Run the tile network over a grid-sized uint8 image; returns its (H, W) float32 map in [0, 1]."""
+        timer = timer or StageTimer()
+        grid = TileGrid.cover(*on_grid.shape[:2], tile=self.manifest.tile.size)
+        stitcher = Stitcher(grid)
+        side, channels = grid.tile, self.manifest.preprocess.channels
+        tiles = iter(grid)
+        while chunk := list(islice(tiles, self._batch)):
+            with timer.stage("gather"):
+                feed = np.zeros((self._batch, channels, side, side), np.float32)
+                for position, tile in enumerate(chunk):
+                    feed[position] = to_tensor(on_grid[tile.window], self.manifest.preprocess)
+            with timer.stage("network_small"):
+                values = self._run("small", feed)
+            with timer.stage("stitch"):
+                for position, tile in enumerate(chunk):
+                    stitcher.add(tile, values[position])
+        return stitcher.result()
+
+    def upsample(self, p: Map, height: int, width: int) -> Map:
+        """Resize a map to (height, width), bilinear at pixel centres (align_corners False), on probability or logit."""
+        import cv2
+
+        if p.shape == (height, width):
+            return p
+        if self.manifest.postprocess.upsample_on == "prob":
+            return np.asarray(cv2.resize(p, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+        clipped = np.clip(p, 1e-6, 1.0 - 1e-6)
+        logit = np.log(clipped / (1.0 - clipped))
+        resized = cv2.resize(logit, (width, height), interpolation=cv2.INTER_LINEAR)
+        return (1.0 / (1.0 + np.exp(-resized))).astype(np.float32)
+
+    def close(self) -> None:
+        """Free both networks."""
+        self.large.close()
+        self.small.close()
+
+    def __enter__(self) -> SegmentationPipeline:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _run(self, role: str, feed: Map) -> Map:
+        """Return the (N, H, W) output; a network that answers NaN is an error, not a mask without lesions."""
+        session = self.large if role == "large" else self.small
+        spec = self.manifest.networks["large" if role == "large" else "small"]
+        values = session.run({spec.input.name: feed})[spec.output.name][:, 0]
+        if not np.isfinite(values.sum(dtype=np.float64)):
+            raise BackendUnavailable(
+                f"network {role!r} on {session.name}",
+                got="NaN or infinity in its output",
+                expected="finite probabilities",
+                fix="run `fundusrt verify` on this machine",
+            )
+        return values
+
+    def _ungradable(self, eye: FundusImage, timer: StageTimer, reason: str) -> SegmentationResult:
+        shape = (eye.height, eye.width)
+        return SegmentationResult(
+            mask=np.zeros(shape, bool),
+            probability=np.zeros(shape, np.float32),
+            lesions=[],
+            timings_ms=timer.ms,
+            provenance=self._provenance(eye, None),
+            quality=Quality(False, (reason,)),
+            image=eye,
+        )
+
+    def _provenance(self, eye: FundusImage, on_grid: Bytes | None) -> Provenance:
+        grid_px = (0, 0) if on_grid is None else (on_grid.shape[0], on_grid.shape[1])
+        side = self.manifest.tile.size
+        return Provenance(
+            source=eye.source_id,
+            image_px=(eye.height, eye.width),
+            bit_depth=eye.pixels.dtype.itemsize * 8,
+            grid_px=grid_px,
+            tiles=(grid_px[0] // side) * (grid_px[1] // side),
+            options=self.manifest.postprocess.model_dump(),
+            **self._identity,
+        )
+
+
+def _check_tensors(manifest: Manifest, role: str, session: InferenceSession) -> None:
+    """Refuse a network whose tensors are not what the manifest says."""
+    spec = manifest.networks["large" if role == "large" else "small"]
+    for kind, expected, found in (("input", spec.input, session.inputs), ("output", spec.output, session.outputs)):
+        actual = found.get(expected.name)
+        if actual is None or len(found) != 1 or _fixed(actual.shape) != _fixed(expected.shape):
+            raise BundleError(
+                f"network {role!r}, {kind}",
+                got=", ".join(f"{tensor.name} {tensor.shape}" for tensor in found.values()) or "none",
+                expected=f"{expected.name} {expected.shape} as in the manifest",
+                fix="export the bundle again",
+            )
+
+
+def _fixed(shape: tuple[int | str, ...]) -> tuple[int | None, ...]:
+    """Free dimensions compare equal whatever their name."""
+    return tuple(length if isinstance(length, int) else None for length in shape)

@@ -1,0 +1,74 @@
+"""Tile values back into one map."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from fundusrt.errors import InvalidInput
+from fundusrt.tiling import Tile, TileGrid
+
+__all__ = ["Stitcher"]
+
+
+class Stitcher:
+    """Accumulates the tiles of one grid; overlapping values are averaged with equal weight.
+
+    Without overlap a tile is written straight into the map, so the result is bit-equal to its parts.
+
+    Args:
+        grid: the geometry the tiles come from.
+    """
+
+    def __init__(self, grid: TileGrid) -> None:
+        self._grid = grid
+        self._map = np.zeros((grid.height, grid.width), np.float32)
+        self._count = np.zeros((grid.height, grid.width), np.uint32) if _overlaps(grid) else None
+        self._missing = {(row, column) for row in range(grid.rows) for column in range(grid.columns)}
+
+    def add(self, tile: Tile, values: npt.NDArray[np.float32]) -> None:
+        """Put one tile's values in place.
+
+        Args:
+            tile: a tile of this stitcher's grid, each exactly once.
+            values: (tile, tile) float32; what lies past the image's end is dropped.
+
+        Raises:
+            InvalidInput: wrong shape, or a tile that is not of this grid or was added before.
+        """
+        side = self._grid.tile
+        if values.shape != (side, side):
+            raise InvalidInput("tile values", got=f"shape {values.shape}", expected=f"({side}, {side})")
+        if (tile.row, tile.column) not in self._missing:
+            raise InvalidInput(
+                f"tile at row {tile.row}, column {tile.column}",
+                got="a tile that was added before or is not of this grid",
+                expected="each tile of the grid once",
+            )
+        self._missing.remove((tile.row, tile.column))
+        target = self._map[tile.window]
+        part = values[: target.shape[0], : target.shape[1]]
+        if self._count is None:
+            target[...] = part
+        else:
+            target += part
+            self._count[tile.window] += 1
+
+    def result(self) -> npt.NDArray[np.float32]:
+        """Return the (height, width) float32 map; the caller owns it.
+
+        Raises:
+            InvalidInput: tiles are missing.
+        """
+        if self._missing:
+            raise InvalidInput(
+                "stitched map", got=f"{len(self._missing)} of {len(self._grid)} tiles missing", expected="every tile"
+            )
+        if self._count is None:
+            return self._map
+        return self._map / self._count.astype(np.float32)
+
+
+def _overlaps(grid: TileGrid) -> bool:
+    starts = (grid.y_starts, grid.x_starts)
+    return any(b - a < grid.tile for axis in starts for a, b in zip(axis, axis[1:], strict=False))

@@ -1,0 +1,1 @@
+"""Data sets: folders on disk, cached working images, tiles; the angiogram generator."""

@@ -1,0 +1,114 @@
+"""Command line: write a folder of generated angiograms."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from fundusrt.errors import FundusRTError, OutputError, UsageError
+from fundusrt_training.data.angiogram.config import AngiogramConfig
+from fundusrt_training.data.angiogram.eye import NATIVE_HEIGHT, NATIVE_WIDTH
+from fundusrt_training.data.angiogram.generate import generate
+
+__all__ = ["generate_command", "write_angiogram"]
+
+FORMAT = "fundusrt-angiograms/1"
+
+
+def write_angiogram(folder: Path, name: str, seed: int, height: int, width: int) -> dict[str, Any]:
+    """Generate one angiogram and write images/, masks/ and fov/ <name>.png below folder.
+
+    Returns the entry of the index: name, seed, height, width and the facts. Raises OutputError.
+    """
+    angiogram = generate(seed, height=height, width=width)
+    _write_png(folder / "images" / f"{name}.png", angiogram.image)
+    _write_png(folder / "masks" / f"{name}.png", angiogram.leakage.astype(np.uint8) * 255)
+    _write_png(folder / "fov" / f"{name}.png", angiogram.fov.astype(np.uint8) * 255)
+    return {"name": name, "seed": seed, "height": height, "width": width, **angiogram.facts}
+
+
+def _write_png(path: Path, picture: NDArray[np.uint8]) -> None:
+    import cv2
+
+    done, stream = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    if not done:
+        raise OutputError(path, got="OpenCV could not encode PNG")
+    _write(path, stream.tobytes())
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write through a temporary file, so that an interrupted run leaves no half picture."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    except OSError as error:
+        raise OutputError(path, got=error.strerror, fix="choose a folder that can be written") from error
+
+
+def _single_thread() -> None:
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
+def _size(value: str) -> tuple[int, int]:
+    parts = value.lower().split("x")
+    if len(parts) != 2 or not all(part.isdigit() for part in parts):
+        raise UsageError("--size", got=value, expected="HEIGHTxWIDTH in px", fix=f"try {NATIVE_HEIGHT}x{NATIVE_WIDTH}")
+    return int(parts[0]), int(parts[1])
+
+
+@click.command("generate")
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--count", type=click.IntRange(1), required=True, help="How many angiograms to write.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the first; +1 each.")
+@click.option("--size", default=f"{NATIVE_HEIGHT}x{NATIVE_WIDTH}", show_default=True, help="HEIGHTxWIDTH in px.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
+def generate_command(out: Path, count: int, seed: int, size: str, workers: int) -> None:
+    """Write generated angiograms, leakage masks and fields of view to OUT/{images,masks,fov} and OUT/index.json."""
+    try:
+        height, width = _size(size)
+        _run(out, count, seed, height, width, workers)
+    except UsageError as error:
+        click.echo(str(error), err=True)
+        raise SystemExit(2) from error
+    except FundusRTError as error:
+        click.echo(str(error), err=True)
+        raise SystemExit(1) from error
+
+
+def _run(out: Path, count: int, seed: int, height: int, width: int, workers: int) -> None:
+    try:
+        for name in ("images", "masks", "fov"):
+            (out / name).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(out, got=error.strerror, fix="choose a folder that can be written") from error
+    digits = max(4, len(str(count - 1)))
+    jobs = [(out, f"{index:0{digits}d}", seed + index, height, width) for index in range(count)]
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    entries: list[dict[str, Any]] = []
+    with Progress(*columns) as progress:
+        task = progress.add_task("angiograms", total=count)
+        if workers == 1:
+            _single_thread()
+            for job in jobs:
+                entries.append(write_angiogram(*job))
+                progress.advance(task)
+        else:
+            context = multiprocessing.get_context("spawn")
+            with ProcessPoolExecutor(workers, mp_context=context, initializer=_single_thread) as pool:
+                for done in as_completed([pool.submit(write_angiogram, *job) for job in jobs]):
+                    entries.append(done.result())
+                    progress.advance(task)
+    entries.sort(key=lambda entry: str(entry["name"]))
+    index = {"format": FORMAT, "config": AngiogramConfig().to_dict(), "images": entries}
+    _write(out / "index.json", (json.dumps(index, indent=1) + "\n").encode())

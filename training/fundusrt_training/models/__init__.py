@@ -1,0 +1,1 @@
+"""Network definitions, one a file; each reads like its paper's figure."""

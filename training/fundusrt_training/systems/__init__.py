@@ -1,0 +1,1 @@
+"""Training systems: what is optimised and how, one a file."""

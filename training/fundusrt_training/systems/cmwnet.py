@@ -1,0 +1,173 @@
+"""CMWNet: a whole-image branch L and a tile branch S, trained together (paper, Methods).
+
+    L3   = (1 - alpha) L1 + alpha L2          L1, L2: segmentation losses of L and S
+    Loss = L3 + beta L4                       L4: consistency of the two outputs; beta ~ U(0, 1)
+    after each optimiser step:  theta_L <- (1 - alpha) theta_L + alpha theta_S
+
+The average runs from the tile branch to the whole-image branch, and alpha weighs the *new* weights: the reverse of mean teacher.
+The ablations `crop` and `down` train one branch with its own loss alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from fundusrt.errors import InvalidInput
+from fundusrt_training.data.leakage import Batch
+from fundusrt_training.errors import TrainingDiverged
+from fundusrt_training.losses.consistency import consistency_loss
+from fundusrt_training.losses.segmentation import SegmentationLoss
+from fundusrt_training.models.unet_wavelet import UNetWavelet, UNetWaveletConfig
+from fundusrt_training.systems.cmwnet_config import CmwnetConfig
+
+__all__ = ["CmwnetModule", "Progress"]
+
+
+@dataclass
+class Progress:
+    """Where a run stands: epoch, next batch of that epoch, optimiser steps taken."""
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+
+
+class CmwnetModule(LightningModule):
+    """Both branches, their losses, the optimiser and the average.
+
+    Args:
+        config: the whole configuration; weights follow from its seed, each branch from its own, so that the tile branch of
+            `crop` starts as the tile branch of `cmwnet` does.
+    """
+
+    def __init__(self, config: CmwnetConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or CmwnetConfig()
+        self.large = None if config.mode == "crop" else _build(config.unet, config.run.seed, branch=0)
+        self.small = None if config.mode == "down" else _build(config.unet, config.run.seed, branch=1)
+        self.segmentation_loss = SegmentationLoss(config.loss)
+        self.progress = Progress()
+        self.values: dict[str, float] = {}
+        if config.run.channels_last:
+            self.to(memory_format=torch.channels_last)  # pyright: ignore (overload without dtype is missing)
+
+    def forward(self, branch: UNetWavelet, images: Tensor) -> Tensor:
+        """Run one branch: images (N, C, H, W) float32 to logits (N, 1, H, W), bf16 under autocast."""
+        if self.config.run.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        enabled = self.config.run.precision == "bf16"
+        with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=enabled):
+            return branch(images)
+
+    def losses(self, batch: Batch, beta: float) -> dict[str, Tensor]:
+        """Return the terms that apply in this mode: L1, L2, L3, L4 and the `loss` to minimise."""
+        alpha = self.config.ema.alpha
+        terms: dict[str, Tensor] = {}
+        large_logits = small_logits = None
+        if self.large is not None:
+            with torch.set_grad_enabled(self.large_learns and torch.is_grad_enabled()):
+                large_logits = self(self.large, batch["whole"])
+                terms["L1"] = self.segmentation_loss(large_logits, batch["whole_mask"])
+        if self.small is not None:
+            small_logits = self(self.small, batch["tile"])
+            terms["L2"] = self.segmentation_loss(small_logits, batch["tile_mask"])
+        if large_logits is None or small_logits is None:
+            return terms | {"loss": terms["L2" if large_logits is None else "L1"]}
+        terms["L3"] = (1 - alpha) * terms["L1"] + alpha * terms["L2"]
+        terms["L4"] = consistency_loss(large_logits, small_logits, batch["window"], self.config.consistency)
+        return terms | {"loss": terms["L3"] + beta * terms["L4"]}
+
+    @property
+    def large_learns(self) -> bool:
+        """Whether the whole-image branch gets gradients."""
+        return self.config.mode == "down" or self.config.ema.large_grad
+
+    def beta(self, step: int) -> float:
+        """Return the weight of L4 at a step: a function of the seed, so that a resumed run draws the same."""
+        beta = self.config.beta
+        if beta.mode == "const":
+            return cast(float, beta.value)
+        key = (self.config.run.seed, 4) if beta.mode == "run" else (self.config.run.seed, 4, step)
+        return float(np.random.default_rng(key).random())
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss; refuse to go on when it is not finite."""
+        beta = self.beta(self.progress.step)
+        terms = self.losses(batch, beta)
+        self.values = {name: float(value.detach()) for name, value in terms.items()}
+        if self.config.mode == "cmwnet":
+            self.values["beta"] = beta
+        if not torch.isfinite(terms["loss"]):
+            raise TrainingDiverged(
+                f"loss at step {self.progress.step} (epoch {self.progress.epoch}, batch {self.progress.batch})",
+                got=", ".join(f"{name} {value:g}" for name, value in self.values.items()),
+                expected=f"finite values; the batch was {', '.join(batch['name'])}",
+                fix="lower optim.lr, or set optim.grad_clip 1.0",
+            )
+        self.log("loss", terms["loss"], prog_bar=True, logger=False, batch_size=len(batch["name"]))
+        return terms["loss"]
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Step the optimiser, then let the whole-image branch follow."""
+        super().optimizer_step(*args, **kwargs)
+        if self.config.ema.every == "step":
+            self.follow()
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """theta_L <- (1 - alpha) theta_L + alpha theta_S; nothing in the one-branch modes."""
+        if self.large is None or self.small is None:
+            return
+        for large, small in zip(self.large.parameters(), self.small.parameters(), strict=True):
+            large.lerp_(small, self.config.ema.alpha)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW over every branch that learns; cosine annealing per epoch."""
+        optim = self.config.optim
+        branches = [self.large if self.large_learns else None, self.small]
+        parameters = [p for branch in branches if branch is not None for p in branch.parameters()]
+        optimizer = torch.optim.AdamW(
+            parameters, lr=optim.lr, betas=optim.betas, weight_decay=optim.wd, amsgrad=optim.amsgrad, fused=True
+        )
+        scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=optim.tmax, eta_min=optim.eta_min)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "epoch"}}
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return the state a checkpoint holds: `large.*` and `small.*`, as far as the mode has them."""
+        return {
+            f"{name}.{key}": value
+            for name, branch in (("large", self.large), ("small", self.small))
+            if branch is not None
+            for key, value in branch.state_dict().items()
+        }
+
+    def load_weights(self, state: dict[str, Tensor]) -> None:
+        """Load what `weights` returned.
+
+        Raises:
+            InvalidInput: names or shapes that do not fit this configuration.
+        """
+        own = self.weights()
+        wrong = sorted(set(own) ^ set(state)) or [n for n in own if own[n].shape != state[n].shape]
+        if wrong:
+            raise InvalidInput(
+                f"weights for mode {self.config.mode}",
+                got=f"{len(wrong)} tensors that do not fit, first {wrong[0]}",
+                expected=f"{len(own)} tensors of the configuration's shapes",
+            )
+        for name, branch in (("large", self.large), ("small", self.small)):
+            if branch is not None:
+                mine = {key.removeprefix(f"{name}."): v for key, v in state.items() if key.startswith(f"{name}.")}
+                branch.load_state_dict(mine)
+
+
+def _build(config: UNetWaveletConfig, seed: int, branch: int) -> UNetWavelet:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(2 * seed + branch)
+        return UNetWavelet(config)
