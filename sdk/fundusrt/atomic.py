@@ -16,7 +16,7 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from fundusrt.errors import OutputError
@@ -39,7 +39,7 @@ _UNSUPPORTED_FSYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, er
 
 
 @contextlib.contextmanager
-def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike[str]) -> Generator[Path]:
     """Replace a file in one step when the block ends well; leave it untouched when the block fails.
 
     Args:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -25,7 +27,11 @@ __all__ = ["MANIFEST_FILE", "Bundle", "shipped_bundles"]
 
 MANIFEST_FILE = "bundle.json"
 _MAX_MANIFEST_BYTES = 4 * 1024 * 1024
+_MAX_BUNDLE_BYTES = 2**31  # an ONNX file cannot be larger; a manifest that claims more is a trap for the memory
+_ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others decompress without a bound
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*(/[A-Za-z0-9_][A-Za-z0-9_.\-]*)*")
+# What zipfile raises for damaged files, beside OSError, ValueError, RuntimeError and EOFError.
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, IndexError, OverflowError)
 
 
 class _Storage(Protocol):
@@ -96,12 +102,14 @@ class Bundle:
         import numpy as np
 
         try:
-            loaded = np.load(io.BytesIO(self.read_bytes(name)), allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                return loaded
-            (only,) = loaded.files
-            return loaded[only]
-        except (ValueError, OSError, EOFError, KeyError) as error:
+            loaded: Any = np.load(io.BytesIO(self.read_bytes(name)), allow_pickle=False)
+            archive: Any = getattr(loaded, "zip", None)
+            if archive is not None:
+                _refuse_larger(sum(info.file_size for info in archive.infolist()), _MAX_BUNDLE_BYTES)
+                (only,) = loaded.files
+                loaded = loaded[only]
+            return np.asarray(loaded)
+        except (ValueError, OSError, EOFError, KeyError, MemoryError, *_ZIP_ERRORS) as error:
             raise BundleError(f"{self.source}, {name}", got=str(error), expected="one plain NumPy array") from error
 
     def read_image(self, name: str) -> npt.NDArray[np.uint8]:
@@ -113,7 +121,10 @@ class Bundle:
         import cv2
         import numpy as np
 
-        decoded = cv2.imdecode(np.frombuffer(self.read_bytes(name), np.uint8), cv2.IMREAD_UNCHANGED)
+        try:
+            decoded = cv2.imdecode(np.frombuffer(self.read_bytes(name), np.uint8), cv2.IMREAD_UNCHANGED)
+        except cv2.error:  # no bytes at all, or more pixels than OpenCV decodes
+            decoded = None
         if decoded is None or decoded.dtype != np.uint8:
             raise BundleError(f"{self.source}, {name}", got="no 8-bit image", expected="a PNG file")
         return np.asarray(decoded if decoded.ndim == 2 else cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
@@ -132,18 +143,24 @@ def _locate(name_or_path: str | Path) -> Path:
     if str(name_or_path) in shipped:
         return shipped[str(name_or_path)]
     path = Path(name_or_path)
-    if not path.exists():
+    try:
+        usable = path.is_dir() or path.is_file()
+        got = "neither a file nor a folder" if path.exists() else "no such file or folder"
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        usable, got = False, error.strerror or str(error)
+    if not usable:
         raise BundleError(
             f"bundle {str(name_or_path)!r}",
-            got="no such file or folder",
+            got=got,
             expected=f"a bundle folder, a .frt file, or a shipped name ({', '.join(shipped) or 'none shipped'})",
+            fix="check the path, or name a shipped bundle",
         )
     return path
 
 
 def _parse_manifest(content: bytes, source: str) -> Manifest:
     try:
-        manifest = Manifest.model_validate_json(content)
+        manifest = Manifest.model_validate_json(content, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "content"
@@ -151,7 +168,7 @@ def _parse_manifest(content: bytes, source: str) -> Manifest:
             f"{source}, {MANIFEST_FILE}, {place}",
             got=first["msg"],
             expected=f"a manifest of format version {FORMAT_VERSION}",
-            fix="export the bundle again with this version",
+            fix="update fundusrt, or export the bundle again with this version",
         ) from error
     for name in (*manifest.files, *manifest.named_files()):
         if not _SAFE_NAME.fullmatch(name):
@@ -161,6 +178,14 @@ def _parse_manifest(content: bytes, source: str) -> Manifest:
                 expected="a plain relative name of letters, digits and ._-/",
                 fix="do not use this bundle",
             )
+    total = sum(record.bytes for record in manifest.files.values())
+    if total > _MAX_BUNDLE_BYTES:
+        raise BundleError(
+            f"{source}, {MANIFEST_FILE}, files",
+            got=f"{total} bytes in all",
+            expected=f"at most {_MAX_BUNDLE_BYTES}",
+            fix="do not use this bundle",
+        )
     return manifest
 
 
@@ -171,7 +196,7 @@ def _read(storage: _Storage, name: str, limit: int, source: str) -> bytes:
         raise BundleError(
             f"{source}, {name}", got="no such file", expected="a complete bundle", fix="copy or export it again"
         ) from error
-    except (OSError, ValueError, RuntimeError, NotImplementedError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, RuntimeError, EOFError, *_ZIP_ERRORS) as error:
         raise BundleError(
             f"{source}, {name}", got=str(error), expected="a readable file", fix="copy or export the bundle again"
         ) from error
@@ -181,7 +206,7 @@ def _verified(storage: _Storage, name: str, manifest: Manifest, source: str) -> 
     record = manifest.files[name]
     content = _read(storage, name, record.bytes, source)
     digest = hashlib.sha256(content).hexdigest()
-    if digest != record.sha256:
+    if digest != record.sha256 or len(content) != record.bytes:
         raise BundleError(
             f"{source}, {name}",
             got=f"sha256 {digest[:12]}…, {len(content)} bytes",
@@ -199,8 +224,8 @@ class _Folder:
         path = (self._root / name).resolve()
         if not path.is_relative_to(self._root):
             raise ValueError("a link that leads out of the bundle")
-        if path.is_dir():
-            raise ValueError("a folder")
+        if path.exists() and not path.is_file():
+            raise ValueError("a folder, a pipe or a device")
         _refuse_larger(path.stat().st_size, limit)
         return path.read_bytes()
 
@@ -209,13 +234,21 @@ class _Zip:
     def __init__(self, path: Path, source: str) -> None:
         try:
             self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError) as error:
+        except (OSError, ValueError, *_ZIP_ERRORS) as error:
             raise BundleError(
                 source, got=str(error), expected="a bundle folder or a .frt (zip) file", fix="copy or export it again"
             ) from error
         names = self._zip.namelist()
         if len(names) != len(set(names)):
             raise BundleError(source, got="a file stored twice", expected="each file once", fix="export it again")
+        for name in names:
+            if not _SAFE_NAME.fullmatch(name.removesuffix("/")):
+                raise BundleError(
+                    f"{source}, file name {name!r}",
+                    got="an absolute path, '..' or an unusual character",
+                    expected="a plain relative name of letters, digits and ._-/",
+                    fix="do not use this bundle",
+                )
 
     def read(self, name: str, limit: int) -> bytes:
         try:
@@ -223,7 +256,13 @@ class _Zip:
         except KeyError:
             raise FileNotFoundError(name) from None
         _refuse_larger(info.file_size, limit)
-        return self._zip.read(info)
+        if info.compress_type not in _ZIP_METHODS:
+            raise ValueError(f"compression method {info.compress_type}; stored or deflated was expected")
+        with self._zip.open(info) as member:
+            # Bounded: the recorded size may be a lie, and one unbounded read inflates everything there is.
+            content = member.read(limit + 1)
+        _refuse_larger(len(content), limit)
+        return content
 
 
 def _refuse_larger(size: int, limit: int) -> None:

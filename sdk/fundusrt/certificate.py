@@ -22,6 +22,7 @@ REQUIRED_RUNGS = ("wavelet-rewrite", "torch-to-onnxruntime", "tiled-to-stitched"
 
 # Looser limits than these are refused even if the certificate itself states them: a limit is not a matter of taste.
 LOOSEST_AT_MOST = 1e-3
+LOOSEST_AT_LEAST = 0.99
 
 
 class _Frozen(BaseModel):
@@ -89,7 +90,7 @@ def check_certificate(content: bytes, manifest: Manifest, source: str) -> Certif
     """
     subject = f"{source}, {manifest.certificate}"
     try:
-        certificate = Certificate.model_validate_json(content)
+        certificate = Certificate.model_validate_json(content, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "content"
@@ -106,10 +107,10 @@ def check_certificate(content: bytes, manifest: Manifest, source: str) -> Certif
         raise _refusal(subject, f"no rung {', '.join(missing)}", f"the rungs {', '.join(REQUIRED_RUNGS)}")
     for rung in certificate.rungs:
         for measurement in rung.measurements:
-            loose = measurement.bound == "at_most" and measurement.limit > LOOSEST_AT_MOST
-            if loose or not measurement.holds:
-                sign = "<=" if measurement.bound == "at_most" else ">="
-                limit = min(measurement.limit, LOOSEST_AT_MOST) if loose else measurement.limit
+            sign, limit = ">=", max(measurement.limit, LOOSEST_AT_LEAST)
+            if measurement.bound == "at_most":
+                sign, limit = "<=", min(measurement.limit, LOOSEST_AT_MOST)
+            if limit != measurement.limit or not measurement.holds:
                 raise _refusal(
                     f"{subject}, rung {rung.name}",
                     f"{measurement.metric} {measurement.value:.3g}, limit {measurement.limit:.3g}",

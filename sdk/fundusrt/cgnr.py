@@ -1,7 +1,7 @@
 """Cross-Guided Neighbourhood Refinement (CMWNet paper, Methods).
 
-A pixel that is off in the base mask B and on in the guide mask G is switched on iff one of its eight neighbours in B is on;
-everything else stays. Outside the image counts as off. In one parallel pass this is
+A pixel that is off in the base mask B and on in the guide mask G is switched on iff one of its eight neighbours in B is
+on; everything else stays. Outside the image counts as off. In one parallel pass this is
 
     B' = B or (G and dilate3x3(B)).
 
@@ -29,8 +29,8 @@ def cgnr(base: Mask, guide: Mask, mode: Literal["parallel", "raster", "converge"
     Args:
         base: (H, W) bool, or uint8 holding only 0 and 255.
         guide: the same shape and dtype as `base`.
-        mode: `parallel` one pass over the unchanged base (order-independent, the default); `raster` one pass from top left
-            to bottom right that sees its own changes; `converge` parallel passes until nothing changes.
+        mode: `parallel` one pass over the unchanged base (order-independent, the default); `raster` one pass from top
+            left to bottom right that sees its own changes; `converge` parallel passes until nothing changes.
 
     Returns:
         The refined (H, W) mask, a new array of the dtype of `base`.
@@ -53,6 +53,8 @@ def cgnr(base: Mask, guide: Mask, mode: Literal["parallel", "raster", "converge"
 
 def _as_bytes(mask: Mask, name: str) -> Bytes:
     """Return the mask as uint8 0/255."""
+    if not isinstance(mask, np.ndarray):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidInput(f"{name} mask", got=type(mask).__name__, expected="a NumPy array (H, W)")
     if mask.ndim != 2:
         raise InvalidInput(f"{name} mask", got=f"shape {mask.shape}", expected="(H, W)")
     if mask.dtype == np.bool_:
@@ -80,19 +82,19 @@ def _converge(b: Bytes, g: Bytes) -> Bytes:
 
     candidates = cv2.bitwise_and(g, cv2.bitwise_not(b))
     touching = cv2.bitwise_and(candidates, _parallel(b, g))
-    count, labels = cv2.connectedComponents(candidates, connectivity=8)
+    count, components = cv2.connectedComponents(candidates, connectivity=8)
+    labels = np.asarray(components, np.int32)
     reached = np.zeros(count, np.uint8)
-    reached[np.unique(labels[touching > 0])] = 255
-    reached[0] = 0
+    reached[labels[touching > 0]] = 255
     return np.asarray(cv2.bitwise_or(b, reached[labels]), np.uint8)
 
 
 def _raster(b: Bytes, g: Bytes) -> Bytes:
     """One scan in reading order, in place.
 
-    Within a row the scan is a run rule: a guide pixel is switched on if the row above (already scanned), the row below (not
-    yet) or the right neighbour (not yet) is on, or if its left neighbour has just been; the last part carries a change to the
-    right through consecutive candidates, so it is resolved per run instead of per pixel.
+    Within a row the scan is a run rule: a guide pixel is switched on if the row above (already scanned), the row below
+    (not yet) or the right neighbour (not yet) is on, or if its left neighbour has just been; the last part carries a
+    change to the right through consecutive candidates, so it is resolved per run instead of per pixel.
     """
     height, width = b.shape
     on = np.zeros((height + 2, width + 2), bool)

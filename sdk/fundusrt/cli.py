@@ -1,8 +1,8 @@
 """The `fundusrt` command.
 
 Exit codes: 0 all done, 1 some inputs failed, 2 usage, 3 bundle or backend refused.
-Each command lives in a file of its own and is imported when it is called; training and export add theirs through the entry-point
-group `fundusrt.commands`.
+Each command lives in a file of its own and is imported when it is called; training and export add theirs through the
+entry-point group `fundusrt.commands`.
 """
 
 from __future__ import annotations

@@ -33,10 +33,17 @@ def fuse(p_large: Map, p_small: Map, spec: PostprocessSpec) -> Map:
         (H, W) float32 in [0, 1], a new array.
 
     Raises:
-        InvalidInput: shapes differ, or a value is not a number.
+        InvalidInput: shapes differ, or a value is not a number in [0, 1].
     """
     if p_large.shape != p_small.shape:
         raise InvalidInput("probability maps", got=f"{p_large.shape} and {p_small.shape}", expected="one shape")
+    for name, p in (("p_large", p_large), ("p_small", p_small)):
+        # Before anything else: CGNR would hide a NaN in the one map behind a number from the other.
+        lowest, highest = p.min(initial=1.0), p.max(initial=0.0)
+        if not (lowest >= 0.0 and highest <= 1.0):
+            raise InvalidInput(
+                f"probability map {name}", got=f"values from {lowest:g} to {highest:g}", expected="values in [0, 1]"
+            )
     w_large = np.float32(spec.w_large)
     if spec.order == "cgnr_then_fuse":
         refined = _take_switched(p_small, p_large, spec) if spec.cgnr.enabled else p_small
@@ -46,8 +53,6 @@ def fuse(p_large: Map, p_small: Map, spec: PostprocessSpec) -> Map:
         result = _take_switched(result, p_large, spec) if spec.cgnr.enabled else result
     else:
         result = _take_switched(p_small, p_large, spec) if spec.cgnr.enabled else p_small.copy()
-    if not np.isfinite(result.sum(dtype=np.float32)):
-        raise InvalidInput("probability maps", got="NaN or infinity", expected="finite values in [0, 1]")
     return result
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fundusrt.bundle import Bundle
-from fundusrt.errors import BundleError
+from fundusrt.errors import BundleError, InvalidInput
 from fundusrt.image import FundusImage, from_array
 from fundusrt.preprocess import enhance, fit_to_grid, shrink_whole
 
@@ -21,9 +21,19 @@ MAX_OUTLIERS = 1e-3
 
 
 def golden_image(bundle: Bundle) -> FundusImage:
-    """Return the bundle's golden input."""
+    """Return the bundle's golden input.
+
+    Raises:
+        BundleError: it is no image that a pipeline accepts.
+    """
     name = bundle.manifest.golden.image
-    return from_array(bundle.read_image(name), source_id=f"{bundle.manifest.name}/{name}")
+    pixels = bundle.read_image(name)
+    try:
+        return from_array(pixels, source_id=f"{bundle.manifest.name}/{name}")
+    except InvalidInput as error:
+        raise BundleError(
+            f"{bundle.source}, {name}", got=error.got, expected=error.expected, fix="export the bundle again"
+        ) from error
 
 
 def check_preprocessing(bundle: Bundle) -> dict[str, float]:

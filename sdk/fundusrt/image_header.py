@@ -39,8 +39,8 @@ class ImageHeader:
         orientation: EXIF or TIFF orientation, 1 (upright) to 8.
         upright_patch: only for a TIFF that is not upright: position in the file of its orientation, and the
             bytes that would say "upright" there.
-        needs_tifffile: a TIFF layout that OpenCV decodes wrongly (16-bit separate planes, 16-bit white-is-zero)
-            or changes (transparency: it multiplies the colours by it).
+        needs_tifffile: a TIFF that OpenCV decodes wrongly (16-bit separate planes, 16-bit white-is-zero), changes
+            (transparency: it multiplies the colours by it) or does not check (deflate: it skips the sum).
     """
 
     format: Literal["PNG", "JPEG", "TIFF", "BMP"]
@@ -103,7 +103,7 @@ def _probe_png(data: bytes, subject: str) -> ImageHeader:
             alpha = True
         elif kind == b"eXIf":
             orientation = exif_orientation(bytes(body))
-        elif kind == b"acTL" and body[:4] != b"\0\0\0\1":
+        elif kind == b"acTL" and bytes(body[:4]) != b"\0\0\0\1":
             raise _several("animation frames", subject)
         elif kind == b"IDAT":
             pixels_seen = True
@@ -215,6 +215,7 @@ def _probe_tiff(data: bytes, subject: str) -> ImageHeader:
         got = f"TIFF compression {compression} with colour model {photometric}"
         raise InvalidInput(subject, got=got, expected="none, LZW, deflate, PackBits or JPEG", fix=_AS_PNG)
     needs_tifffile = alpha or (depths[0] == 16 and (separate or photometric == 0))
+    needs_tifffile |= compression in (8, 32946) and photometric != 3
     if needs_tifffile and compression not in _TIFFFILE_COMPRESSIONS:
         got = f"TIFF compression {compression} with transparency, separate planes or white as zero"
         raise InvalidInput(subject, got=got, expected="no compression or deflate for this layout", fix=_AS_PNG)

@@ -71,7 +71,9 @@ def load(
         "precision": precision,
         "versions": installed_versions(),
     }
-    return SegmentationPipeline(bundle.manifest, sessions["large"], sessions["small"], identity, max_megapixels=max_megapixels)
+    return SegmentationPipeline(
+        bundle.manifest, sessions["large"], sessions["small"], identity, max_megapixels=max_megapixels
+    )
 
 
 def _choose(variants: tuple[VariantSpec, ...], backend: str, precision: str, source: str) -> str:
@@ -80,7 +82,10 @@ def _choose(variants: tuple[VariantSpec, ...], backend: str, precision: str, sou
             return variant.file
     have = ", ".join(sorted({f"{variant.target}/{variant.precision}" for variant in variants}))
     raise BackendUnavailable(
-        source, got=f"{backend}/{precision}", expected=f"one of {have}", fix="choose one of these, or export another variant"
+        source,
+        got=f"{backend}/{precision}",
+        expected=f"one of {have}",
+        fix="choose one of these, or export another variant",
     )
 
 

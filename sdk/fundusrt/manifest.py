@@ -34,6 +34,7 @@ FORMAT_VERSION = 1
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class _Frozen(BaseModel):
@@ -54,7 +55,7 @@ class PreprocessSpec(_Frozen):
     channels: Literal[1, 3] = 3
     clahe: ClaheSpec | None = ClaheSpec()
     gamma: Positive = 1.2
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    mean: tuple[Finite, Finite, Finite] = (0.0, 0.0, 0.0)
     std: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
 
 
@@ -85,7 +86,7 @@ class PostprocessSpec(_Frozen):
     """Two probability maps to one mask."""
 
     upsample_on: Literal["prob", "logit"] = "prob"
-    threshold: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+    threshold: Annotated[float, Field(ge=0.001, le=0.999)] = 0.5  # in (0, 1) as float32 too: 0 stays off
     order: Literal["cgnr_then_fuse", "fuse_then_cgnr", "cgnr_only"] = "cgnr_then_fuse"
     w_large: Fraction = 0.3
     cgnr: CgnrSpec = CgnrSpec()
@@ -127,8 +128,8 @@ class FileRecord(_Frozen):
 class GoldenSpec(_Frozen):
     """Golden test vectors: an image and what each stage made of it when the bundle was certified.
 
-    `image` is a grey or RGB PNG. `grid` and `whole` are the pre-processed uint8 arrays; `large` and `small` are the float32
-    maps of the branches (512x512 and grid size); `mask` is the final 0/255 PNG at the image's size.
+    `image` is a grey or RGB PNG. `grid` and `whole` are the pre-processed uint8 arrays; `large` and `small` are the
+    float32 maps of the branches (512x512 and grid size); `mask` is the final 0/255 PNG at the image's size.
     """
 
     image: str
@@ -168,6 +169,24 @@ class Manifest(_Frozen):
         missing = sorted(set(self.named_files()) - set(self.files))
         if missing:
             raise ValueError(f"files: no sha256 recorded for {', '.join(missing)}")
+        return self
+
+    @model_validator(mode="after")
+    def _networks_fit_the_stages(self) -> Manifest:
+        channels = self.preprocess.channels
+        for role, network in self.networks.items():
+            kind, side = ("whole_image", self.whole_image.size) if role == "large" else ("tile", self.tile.size)
+            if network.role != kind:
+                raise ValueError(f"networks.{role}.role: got {network.role}, expected {kind}")
+            for name, tensor, planes in (("input", network.input, channels), ("output", network.output, 1)):
+                wanted = (None, planes, side, side)
+                fits = len(tensor.shape) == 4 and all(
+                    got == want or want is None or isinstance(got, str)
+                    for got, want in zip(tensor.shape, wanted, strict=True)
+                )
+                if not fits:
+                    shape = f"(N, {planes}, {side}, {side})"
+                    raise ValueError(f"networks.{role}.{name}: got shape {tensor.shape}, expected {shape}")
         return self
 
     def content_sha256(self) -> str:

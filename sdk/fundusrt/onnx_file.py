@@ -1,7 +1,7 @@
 """Just enough of the ONNX file format to refuse tensors whose data lies outside the file.
 
-A runtime would follow such a reference to any path on the machine. ONNX is a protocol-buffers message; this walks its fields
-without the onnx package, which a device does not need.
+A runtime would follow such a reference to any path on the machine. ONNX is a protocol-buffers message; this walks its
+fields without the onnx package, which a device does not need.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ __all__ = ["refuse_external_data"]
 # (message, field number) -> message of that field; everything that can hold a TensorProto (onnx.proto, opset 18 to 23).
 _CHILDREN = {
     ("Model", 7): "Graph",
+    ("Model", 20): "Training",
     ("Model", 25): "Function",
+    ("Training", 1): "Graph",
+    ("Training", 2): "Graph",
     ("Graph", 1): "Node",
     ("Graph", 5): "Tensor",
     ("Graph", 15): "SparseTensor",
@@ -45,7 +48,10 @@ def refuse_external_data(model: bytes, source: str) -> None:
         _walk(memoryview(model), "Model", source, 0)
     except (IndexError, ValueError) as error:
         raise BundleError(
-            source, got=f"bytes that are no ONNX model ({error})", expected="an ONNX file", fix="export the bundle again"
+            source,
+            got=f"bytes that are no ONNX model ({error})",
+            expected="an ONNX file",
+            fix="export the bundle again",
         ) from error
 
 
@@ -57,7 +63,7 @@ def _walk(message: memoryview, kind: str, source: str, depth: int) -> None:
         if kind == "Tensor":
             if number == _TENSOR_NAME and isinstance(value, memoryview):
                 name = bytes(value).decode("utf-8", "replace")
-            external = external or number == _TENSOR_EXTERNAL_DATA or (number == _TENSOR_DATA_LOCATION and value == 1)
+            external = external or number == _TENSOR_EXTERNAL_DATA or (number == _TENSOR_DATA_LOCATION and value != 0)
         child = _CHILDREN.get((kind, number))
         if child is not None and isinstance(value, memoryview):
             _walk(value, child, source, depth + 1)
@@ -75,6 +81,9 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     position = 0
     while position < len(message):
         key, position = _varint(message, position)
+        if key >= 1 << 32:
+            # Some readers drop the higher bits, and would see another field than this walk.
+            raise ValueError("a field number beyond 29 bits")
         number, wire = key >> 3, key & 7
         if wire == 0:
             value, position = _varint(message, position)

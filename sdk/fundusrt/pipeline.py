@@ -156,19 +156,22 @@ class SegmentationPipeline:
     def __enter__(self) -> SegmentationPipeline:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def _run(self, role: str, feed: Map) -> Map:
-        """Return the (N, H, W) output; a network that answers NaN is an error, not a mask without lesions."""
+        """Return the (N, H, W) output; NaN or logits from a network are an error, not a mask without lesions."""
         session = self.large if role == "large" else self.small
         spec = self.manifest.networks["large" if role == "large" else "small"]
         values = session.run({spec.input.name: feed})[spec.output.name][:, 0]
-        if not np.isfinite(values.sum(dtype=np.float64)):
+        lowest, highest = values.min(), values.max()
+        if not (lowest >= 0.0 and highest <= 1.0):
             raise BackendUnavailable(
                 f"network {role!r} on {session.name}",
-                got="NaN or infinity in its output",
-                expected="finite probabilities",
+                got=f"values from {lowest:g} to {highest:g}",
+                expected="probabilities in [0, 1]",
                 fix="run `fundusrt verify` on this machine",
             )
         return values

@@ -1,6 +1,7 @@
 """Image to network input. Training and deployment both call these functions; the manifest holds the parameters.
 
-The steps, in order (CMWNet paper, Methods; parameters and order of details are this project's, see `docs/conventions.md`):
+The steps, in order (CMWNet paper, Methods; parameters and order of details are this project's, see
+`docs/conventions.md`):
 
 1. `enhance`: 16 bit to 8, CLAHE on lightness, gamma, black outside the field of view; at the image's own size;
 2. `fit_to_grid`: nearest-neighbour resize to multiples of the tile size, for the tile branch;
@@ -28,8 +29,8 @@ def enhance(image: FundusImage, spec: PreprocessSpec) -> Bytes:
     """Even out the contrast of an image and blacken what lies outside its field of view.
 
     Args:
-        image: grey or RGB, 8 or 16 bit. A colour image with three equal channels is treated as grey, so that one picture
-            gives one answer however it was stored.
+        image: grey or RGB, 8 or 16 bit. A colour image with three equal channels is treated as grey, so that one
+            picture gives one answer however it was stored.
         spec: CLAHE and gamma.
 
     Returns:
@@ -57,8 +58,8 @@ def gamma_table(gamma: float) -> Bytes:
 def fit_to_grid(pixels: Bytes, spec: TileSpec) -> Bytes:
     """Resize (H, W[, 3]) uint8 by nearest neighbour so that both sides are multiples of the tile size.
 
-    Target pixel i takes source pixel floor((2 i + 1) n / (2 m)), in integers: the centre rule without floating point, so
-    every language and device picks the same pixels.
+    Target pixel i takes source pixel floor((2 i + 1) n / (2 m)), in integers: the centre rule without floating point,
+    so every language and device picks the same pixels.
     """
     height, width = pixels.shape[:2]
     target = grid_size(height, width, spec.size, spec.round)
@@ -84,7 +85,8 @@ def shrink_whole(pixels: Bytes, spec: WholeImageSpec) -> Bytes:
 def to_tensor(window: Bytes, spec: PreprocessSpec) -> npt.NDArray[np.float32]:
     """Return the (C, h, w) float32 network input of an (h, w[, 3]) uint8 window.
 
-    Grey is repeated over three channels; colour becomes grey by the ITU-R BT.601 luma where the network takes one channel.
+    Grey is repeated over three channels; colour becomes grey by the ITU-R BT.601 luma where the network takes one
+    channel.
     """
     if spec.channels == 1 and window.ndim == 3:
         import cv2

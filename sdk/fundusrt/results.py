@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fundusrt.image import FundusImage
     from fundusrt.lesions import Lesion
 
-__all__ = ["Provenance", "Quality", "SegmentationResult"]
+__all__ = ["Provenance", "Quality", "SegmentationResult", "result_paths"]
 
 RESULT_FORMAT = "fundusrt-segmentation"
 RESULT_FORMAT_VERSION = 1
@@ -126,7 +126,8 @@ class SegmentationResult:
     def save(self, folder: str | Path, name: str | None = None) -> dict[str, Path]:
         """Write `<name>_mask.png` (0/255), `_overlay.png`, `_probability.png` (16 bit) and, last, `_result.json`.
 
-        Each file appears whole or not at all; existing ones are replaced.
+        Each file appears whole or not at all; existing ones are replaced. A `_result.json` of an earlier run is removed
+        first, so one that is there always belongs to the three images beside it.
 
         Args:
             folder: made if it does not exist.
@@ -141,13 +142,20 @@ class SegmentationResult:
         """
         folder = Path(folder)
         name = Path(self.provenance.source).stem if name is None else name
-        if not name or name in (".", "..") or "/" in name or "\\" in name:
-            raise InvalidInput("result name", got=repr(name), expected="a plain file name")
+        if not name or name in (".", "..") or any(character in name for character in "/\\\0"):
+            raise InvalidInput(
+                "result name", got=repr(name), expected="a plain file name", fix="pass another name to save()"
+            )
+        written = result_paths(folder, name)
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            written["result"].unlink(missing_ok=True)
         except OSError as error:
             raise OutputError(
-                folder, got=error.strerror or str(error), expected="a writable folder", fix="choose another output folder"
+                folder,
+                got=error.strerror or str(error),
+                expected="a writable folder",
+                fix="choose another output folder",
             ) from error
         scaled = np.multiply(self.probability, np.float32(65535.0))
         images = {
@@ -155,13 +163,16 @@ class SegmentationResult:
             "overlay": self.overlay()[..., ::-1],
             "probability": np.rint(scaled, out=scaled).astype(np.uint16),
         }
-        written: dict[str, Path] = {}
         for kind, array in images.items():
-            written[kind] = folder / f"{name}_{kind}.png"
             write_bytes(written[kind], _png(array))
-        written["result"] = folder / f"{name}_result.json"
         write_json(written["result"], self.to_dict())
         return written
+
+
+def result_paths(folder: Path, name: str) -> dict[str, Path]:
+    """Return the files that `SegmentationResult.save` writes for a name, by kind, in the order they are written."""
+    endings = {"mask": ".png", "overlay": ".png", "probability": ".png", "result": ".json"}
+    return {kind: folder / f"{name}_{kind}{ending}" for kind, ending in endings.items()}
 
 
 def _png(array: npt.NDArray[Any]) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 
@@ -24,7 +26,8 @@ class Stitcher:
         self._grid = grid
         self._map = np.zeros((grid.height, grid.width), np.float32)
         self._count = np.zeros((grid.height, grid.width), np.uint32) if _overlaps(grid) else None
-        self._missing = {(row, column) for row in range(grid.rows) for column in range(grid.columns)}
+        self._tiles = {(tile.row, tile.column): tile for tile in grid}
+        self._missing = set(self._tiles)
 
     def add(self, tile: Tile, values: npt.NDArray[np.float32]) -> None:
         """Put one tile's values in place.
@@ -39,7 +42,8 @@ class Stitcher:
         side = self._grid.tile
         if values.shape != (side, side):
             raise InvalidInput("tile values", got=f"shape {values.shape}", expected=f"({side}, {side})")
-        if (tile.row, tile.column) not in self._missing:
+        expected = self._tiles.get((tile.row, tile.column))
+        if tile != expected or (tile.row, tile.column) not in self._missing:
             raise InvalidInput(
                 f"tile at row {tile.row}, column {tile.column}",
                 got="a tile that was added before or is not of this grid",
@@ -71,4 +75,4 @@ class Stitcher:
 
 def _overlaps(grid: TileGrid) -> bool:
     starts = (grid.y_starts, grid.x_starts)
-    return any(b - a < grid.tile for axis in starts for a, b in zip(axis, axis[1:], strict=False))
+    return any(b - a < grid.tile for axis in starts for a, b in pairwise(axis))

@@ -47,8 +47,8 @@ class TileGrid:
     def cover(cls, height: int, width: int, tile: int = 512, overlap: int = 0) -> TileGrid:
         """Cover an image with the fewest tiles that overlap by at least `overlap` px, evenly spread.
 
-        Every tile lies inside the image where the image is at least one tile large; an axis shorter than `tile` gets one
-        tile that reaches past the image's end, to be padded by whoever cuts it.
+        Every tile lies inside the image where the image is at least one tile large; an axis shorter than `tile` gets
+        one tile that reaches past the image's end, to be padded by whoever cuts it.
 
         Args:
             height: image height in px, at least 1.
@@ -59,9 +59,7 @@ class TileGrid:
         Raises:
             InvalidInput: a size below 1 or an overlap outside [0, tile).
         """
-        for name, value in (("height", height), ("width", width), ("tile", tile)):
-            if value < 1:
-                raise InvalidInput(name, got=f"{value} px", expected="at least 1 px")
+        _check_sizes(height, width, tile)
         if not 0 <= overlap < tile:
             raise InvalidInput(
                 f"overlap {overlap} px",
@@ -105,8 +103,18 @@ def grid_size(
     """Return the multiple-of-`tile` size (height, width) in px an image is resized to; never below one tile.
 
     `nearest` rounds a half up.
+
+    Raises:
+        InvalidInput: a size below 1 or an unknown rounding.
     """
+    _check_sizes(height, width, tile)
     return _round_to(height, tile, rounding), _round_to(width, tile, rounding)
+
+
+def _check_sizes(height: int, width: int, tile: int) -> None:
+    for name, value in (("height", height), ("width", width), ("tile", tile)):
+        if value < 1:
+            raise InvalidInput(name, got=f"{value} px", expected="at least 1 px")
 
 
 def _round_to(length: int, tile: int, rounding: str) -> int:
@@ -114,6 +122,8 @@ def _round_to(length: int, tile: int, rounding: str) -> int:
         count = (2 * length + tile) // (2 * tile)
     elif rounding == "ceil":
         count = -(-length // tile)
-    else:
+    elif rounding == "floor":
         count = length // tile
+    else:
+        raise InvalidInput("rounding", got=repr(rounding), expected="'nearest', 'ceil' or 'floor'")
     return max(1, count) * tile

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from fundusrt.backends.base import Array
+from fundusrt.fusion import fuse
 from fundusrt.manifest import Manifest, NetworkSpec, TensorSpec, VariantSpec
 from fundusrt.pipeline import SegmentationPipeline
 from fundusrt_training.models.unet_wavelet import UNetWavelet
-from fundusrt_training.systems.cmwnet_config import CmwnetConfig
+from fundusrt_training.systems.cmwnet_config import CmwnetConfig, Mode
 
-__all__ = ["TorchSession", "torch_pipeline"]
+__all__ = ["TorchSession", "branch_maps", "combine", "torch_pipeline"]
+
+Bytes = npt.NDArray[np.uint8]
+Map = npt.NDArray[np.float32]
 
 
 class TorchSession:
@@ -107,3 +112,31 @@ def torch_pipeline(
         postprocess=config.postprocess_spec(),
     )
     return SegmentationPipeline(manifest, sessions[0], sessions[1], {}, batch=batch)
+
+
+def branch_maps(
+    pipeline: SegmentationPipeline, mode: Mode, whole: Bytes, on_grid: Bytes, height: int, width: int
+) -> dict[str, Map]:
+    """Return the probability maps, (height, width) float32, of the branches a mode needs: `large`, `small` or both.
+
+    Args:
+        pipeline: holds the networks and the parameters.
+        mode: `cmwnet` both branches; `crop` the tile branch alone; `down` the whole-image branch alone.
+        whole: (size, size[, 3]) uint8.
+        on_grid: (H2, W2[, 3]) uint8.
+        height: original height in px.
+        width: original width in px.
+    """
+    maps: dict[str, Map] = {}
+    if mode in ("cmwnet", "down"):
+        maps["large"] = pipeline.upsample(pipeline.run_whole(whole), height, width)
+    if mode in ("cmwnet", "crop"):
+        maps["small"] = pipeline.upsample(pipeline.run_tiles(on_grid), height, width)
+    return maps
+
+
+def combine(pipeline: SegmentationPipeline, mode: Mode, maps: Mapping[str, Map], fov: npt.NDArray[np.bool_]) -> Map:
+    """Return a mode's (H, W) float32 probability, 0 outside the field of view: fused with CGNR, or one branch as it is."""
+    if mode == "cmwnet":
+        return fuse(maps["large"], maps["small"], pipeline.manifest.postprocess) * fov
+    return maps["small" if mode == "crop" else "large"] * fov

@@ -18,7 +18,8 @@ def open_session(backend: str, device: str, model: bytes, *, source: str, thread
         BundleError: the model is not accepted.
     """
     if backend not in BACKENDS:
-        raise BackendUnavailable(f"backend {backend!r}", got="an unknown name", expected=f"one of {', '.join(BACKENDS)}")
+        known = ", ".join(BACKENDS)
+        raise BackendUnavailable(f"backend {backend!r}", got="an unknown name", expected=f"one of {known}")
     if device != "cpu":
         raise BackendUnavailable(
             f"device {device!r}", got=f"backend {backend!r}", expected="device 'cpu'", fix="pass device='cpu'"

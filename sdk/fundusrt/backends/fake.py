@@ -1,4 +1,4 @@
-"""A session made of a Python function: for tests, and for integrators who want to test their own code without a network."""
+"""A session made of a Python function: for tests, and for integrators who test their own code without a network."""
 
 from __future__ import annotations
 

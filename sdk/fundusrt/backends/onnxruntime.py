@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 
 from fundusrt.backends.base import Array
 from fundusrt.errors import BackendUnavailable, BundleError
 from fundusrt.manifest import TensorSpec
-
-if TYPE_CHECKING:
-    import onnxruntime
 
 __all__ = ["OnnxRuntimeSession", "import_onnxruntime"]
 
@@ -26,7 +24,7 @@ def import_onnxruntime() -> Any:
         BackendUnavailable: it is not installed or does not load.
     """
     try:
-        import onnxruntime
+        onnxruntime = import_module("onnxruntime")
     except ImportError as error:
         raise BackendUnavailable(
             "backend 'onnxruntime'",
@@ -59,6 +57,8 @@ class OnnxRuntimeSession:
         options.inter_op_num_threads = 1
         # Spinning threads take the cores away from the stages between two network calls.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Only what the bundle's checks understand: ONNX Runtime would also recognise its own file format.
+        options.add_session_config_entry("session.load_model_format", "ONNX")
         # Fail rather than run anything elsewhere than asked.
         try:
             session = ort.InferenceSession(model, options, providers=[CPU])
@@ -69,7 +69,7 @@ class OnnxRuntimeSession:
                 expected="a valid ONNX model",
                 fix="export the bundle again",
             ) from error
-        self._session: onnxruntime.InferenceSession | None = session
+        self._session: Any = session
         self._inputs = {tensor.name: _spec(tensor, source) for tensor in session.get_inputs()}
         self._outputs = {tensor.name: _spec(tensor, source) for tensor in session.get_outputs()}
         self._source = source
@@ -90,11 +90,24 @@ class OnnxRuntimeSession:
         return self._outputs
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Run once; the caller owns the returned arrays."""
-        if self._session is None:
+        """Run once; the caller owns the returned arrays.
+
+        Raises:
+            BackendUnavailable: closed, or ONNX Runtime failed, e.g. for lack of memory.
+        """
+        session = self._session
+        if session is None:
             raise BackendUnavailable(self._source, got="a call after close()", fix="load the pipeline again")
         names = list(self._outputs)
-        values = self._session.run(names, dict(feeds))
+        try:
+            values = session.run(names, dict(feeds))
+        except Exception as error:  # as above: unrelated types, one for each of the runtime's status codes
+            raise BackendUnavailable(
+                self._source,
+                got=f"ONNX Runtime failed: {error}",
+                expected=", ".join(f"{name} {spec.shape}" for name, spec in self._inputs.items()),
+                fix="run `fundusrt verify` on this machine",
+            ) from error
         return {name: np.asarray(value, np.float32) for name, value in zip(names, values, strict=True)}
 
     def close(self) -> None:
@@ -105,4 +118,5 @@ class OnnxRuntimeSession:
 def _spec(tensor: Any, source: str) -> TensorSpec:
     if tensor.type != "tensor(float)":
         raise BundleError(f"{source}, tensor {tensor.name}", got=tensor.type, expected="tensor(float)")
-    return TensorSpec(name=tensor.name, dtype="float32", shape=tuple(tensor.shape))
+    shape = tuple("?" if length is None else length for length in tensor.shape)  # None: a free dimension without a name
+    return TensorSpec(name=tensor.name, dtype="float32", shape=shape)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 __all__ = ["demo", "sample_path"]
 
@@ -29,10 +30,11 @@ def demo(out: Path) -> None:
         result = pipeline(sample)
     written = result.save(out)
     identity = result.provenance
-    console.print(f"sample      {sample.name}, {identity.image_px[0]} x {identity.image_px[1]} px (generated, no patient)")
+    height, width = identity.image_px
+    console.print(f"sample      {sample.name}, {height} x {width} px (generated, no patient)")
     console.print(f"bundle      {identity.bundle} {identity.bundle_version}, sha256 {identity.bundle_sha256[:12]}")
     console.print(f"ran on      {identity.provider}, {identity.precision}, {identity.tiles} tiles + 1 whole image")
     console.print(f"found       {summary_line(result)}")
     console.print(lesion_table(result))
     for kind, path in written.items():
-        console.print(f"{kind:<11} {path}", soft_wrap=True)
+        console.print(f"{kind:<11} {escape(str(path))}", soft_wrap=True)

@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from fundusrt import __version__
@@ -33,7 +34,8 @@ def doctor(as_json: bool) -> None:
         table = Table("", "what", "found", "fix", title=f"FundusRT {__version__}", title_justify="left")
         for finding in findings:
             mark = "[green]ok[/green]" if finding.ok else ("[red]missing[/red]" if finding.needed else "absent")
-            table.add_row(mark, finding.what, finding.detail, "" if finding.ok else finding.fix or "")
+            fix = "" if finding.ok else finding.fix or ""
+            table.add_row(mark, *(escape(text) for text in (finding.what, finding.detail, fix)))
         console = Console()
         console.print(table)
         console.print("ready to run" if not broken else f"{len(broken)} needed thing(s) missing: see the fixes above")

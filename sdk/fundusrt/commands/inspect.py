@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from fundusrt.commands.options import json_option
@@ -31,13 +32,15 @@ def inspect(bundle: str, as_json: bool) -> None:
         click.echo(json.dumps(content, indent=2))
         return
     console = Console()
-    console.print(f"[bold]{manifest.name} {manifest.version}[/bold]  ({manifest.system}, {manifest.task}: {manifest.label})")
-    console.print(manifest.description)
-    console.print(f"intended use  {manifest.intended_use}")
-    console.print(f"sha256        {opened.sha256}")
+    label = escape(f"({manifest.system}, {manifest.task}: {manifest.label})")
+    console.print(f"[bold]{manifest.name} {escape(manifest.version)}[/bold]  {label}")
+    console.print(escape(manifest.description))
+    console.print(f"intended use  {escape(manifest.intended_use)}")
+    console.print(f"sha256        {opened.sha256}", soft_wrap=True)
     clahe = manifest.preprocess.clahe
     contrast = "none" if clahe is None else f"CLAHE clip {clahe.clip:g}, grid {clahe.grid} on {clahe.space} lightness"
-    console.print(f"preprocess    {contrast}; gamma {manifest.preprocess.gamma:g}; {manifest.preprocess.channels} channels")
+    gamma, channels = manifest.preprocess.gamma, manifest.preprocess.channels
+    console.print(f"preprocess    {contrast}; gamma {gamma:g}; {channels} channels")
     console.print(
         f"tiles         {manifest.tile.size} px, sides rounded {manifest.tile.round}; "
         f"whole image {manifest.whole_image.size} px ({manifest.whole_image.interpolation})"
@@ -53,5 +56,6 @@ def inspect(bundle: str, as_json: bool) -> None:
     for rung in certificate.rungs:
         for measurement in rung.measurements:
             sign = "≤" if measurement.bound == "at_most" else "≥"
-            rungs.add_row(rung.name, measurement.metric, f"{measurement.value:.6g}", f"{sign} {measurement.limit:g}")
+            name, metric = escape(rung.name), escape(measurement.metric)
+            rungs.add_row(name, metric, f"{measurement.value:.6g}", f"{sign} {measurement.limit:g}")
     console.print(rungs)

@@ -25,8 +25,10 @@ def summary_line(result: SegmentationResult) -> str:
 def lesion_table(result: SegmentationResult, most: int = 10) -> Table:
     """Return the largest lesions as a table."""
     shown = result.lesions[:most]
-    title = f"{len(result.lesions)} lesions" if len(shown) == len(result.lesions) else (
-        f"the {len(shown)} largest of {len(result.lesions)} lesions"
+    title = (
+        f"{len(result.lesions)} lesions"
+        if len(shown) == len(result.lesions)
+        else (f"the {len(shown)} largest of {len(result.lesions)} lesions")
     )
     table = Table(title=title, title_justify="left")
     for heading in ("area px", "area mm²", "centroid y, x", "box y0, x0, y1, x1", "mean probability"):

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fundusrt.commands.options import backend_options, json_option
@@ -42,21 +43,22 @@ def run(
 ) -> None:
     """Segment files, folders or globs.
 
-    Writes <name>_mask.png, _overlay.png, _probability.png and _result.json for each image. An image that cannot be used is
-    reported and the others go on; the exit code is then 1.
+    Writes <name>_mask.png, _overlay.png, _probability.png and _result.json for each image. An image that cannot be used
+    is reported and the others go on; the exit code is then 1.
     """
     from fundusrt.commands.report import summary_line
-    from fundusrt.inputs import collect_images
+    from fundusrt.inputs import collect_images, refuse_overwritten_inputs
     from fundusrt.loading import load
 
     files, errors = collect_images(inputs)
+    refuse_overwritten_inputs(files, out)
     failed: list[dict[str, Any]] = []
     done: list[dict[str, Any]] = []
     messages = Console(stderr=True)
 
     def report(source: str, error: FundusRTError) -> None:
         failed.append({"source": source, "code": error.code, "error": str(error)})
-        messages.print(f"[red]failed[/red]  {error}", highlight=False, soft_wrap=True)
+        messages.print(f"[red]failed[/red]  {escape(str(error))}", highlight=False, soft_wrap=True)
 
     for error in errors:
         report(error.subject, error)
@@ -76,7 +78,7 @@ def run(
         ):
             task = progress.add_task("images", total=len(files))
             for file in files:
-                progress.update(task, description=file.name)
+                progress.update(task, description=escape(file.name))
                 try:
                     result = pipeline(file)
                     written = result.save(out)

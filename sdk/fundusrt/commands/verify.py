@@ -7,6 +7,7 @@ import sys
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from fundusrt.commands.options import json_option
@@ -27,10 +28,12 @@ def verify(bundle: str, backend: str, device: str, precision: str, as_json: bool
     rungs = verify_bundle(bundle, backend=backend, device=device, precision=precision)
     holds = all(rung.holds for rung in rungs)
     if as_json:
-        content = [{**rung.model_dump(mode="json"), "holds": rung.holds} for rung in rungs]
+        # Through pydantic's own JSON, which has null for NaN and infinity.
+        content = [{**json.loads(rung.model_dump_json()), "holds": rung.holds} for rung in rungs]
         click.echo(json.dumps({"bundle": bundle, "holds": holds, "rungs": content}, indent=2))
     else:
-        table = Table("rung", "metric", "value", "limit", "", title=f"{bundle} on {backend}, {device}, {precision}")
+        title = escape(f"{bundle} on {backend}, {device}, {precision}")
+        table = Table("rung", "metric", "value", "limit", "", title=title)
         for rung in rungs:
             for measurement in rung.measurements:
                 sign = "≤" if measurement.bound == "at_most" else "≥"

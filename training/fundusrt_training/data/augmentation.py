@@ -106,7 +106,7 @@ def jitter(image: Tensor, draw: AugmentationDraw, pivot: float) -> Tensor:
     Returns:
         A new tensor of the same shape.
     """
-    image = image.clone()
+    image = image.clone(memory_format=torch.contiguous_format)
     for step in draw.order:
         if step == 0:
             image.mul_(draw.brightness).clamp_(0, 1)

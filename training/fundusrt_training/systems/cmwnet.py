@@ -23,6 +23,7 @@ from fundusrt_training.data.leakage import Batch
 from fundusrt_training.errors import TrainingDiverged
 from fundusrt_training.losses.consistency import consistency_loss
 from fundusrt_training.losses.segmentation import SegmentationLoss
+from fundusrt_training.models.planar_norm import use_planar_norm
 from fundusrt_training.models.unet_wavelet import UNetWavelet, UNetWaveletConfig
 from fundusrt_training.systems.cmwnet_config import CmwnetConfig
 
@@ -31,7 +32,7 @@ __all__ = ["CmwnetModule", "Progress"]
 
 @dataclass
 class Progress:
-    """Where a run stands: epoch, next batch of that epoch, optimiser steps taken."""
+    """Where a run stands: epoch, next batch of that epoch, optimiser steps taken. All random draws follow from it."""
 
     epoch: int = 0
     batch: int = 0
@@ -53,9 +54,12 @@ class CmwnetModule(LightningModule):
         self.small = None if config.mode == "down" else _build(config.unet, config.run.seed, branch=1)
         self.segmentation_loss = SegmentationLoss(config.loss)
         self.progress = Progress()
+        self.batches_per_epoch = 0
         self.values: dict[str, float] = {}
         if config.run.channels_last:
             self.to(memory_format=torch.channels_last)  # pyright: ignore (overload without dtype is missing)
+            if config.run.precision == "bf16":
+                use_planar_norm(self)
 
     def forward(self, branch: UNetWavelet, images: Tensor) -> Tensor:
         """Run one branch: images (N, C, H, W) float32 to logits (N, 1, H, W), bf16 under autocast."""
@@ -101,6 +105,7 @@ class CmwnetModule(LightningModule):
         beta = self.beta(self.progress.step)
         terms = self.losses(batch, beta)
         self.values = {name: float(value.detach()) for name, value in terms.items()}
+        self.values["lr"] = float(cast(torch.optim.Optimizer, self.optimizers()).param_groups[0]["lr"])
         if self.config.mode == "cmwnet":
             self.values["beta"] = beta
         if not torch.isfinite(terms["loss"]):
@@ -114,10 +119,16 @@ class CmwnetModule(LightningModule):
         return terms["loss"]
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Step the optimiser, then let the whole-image branch follow."""
+        """Step the optimiser, let the whole-image branch follow, and count."""
         super().optimizer_step(*args, **kwargs)
-        if self.config.ema.every == "step":
+        at = self.progress
+        at.step += 1
+        at.batch += 1
+        ends_epoch = at.batch == self.batches_per_epoch
+        if self.config.ema.every == "step" or ends_epoch:
             self.follow()
+        if ends_epoch:
+            at.epoch, at.batch = at.epoch + 1, 0
 
     @torch.no_grad()
     def follow(self) -> None:

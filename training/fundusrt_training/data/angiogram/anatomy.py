@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fundusrt_training.data.angiogram.eye import Eye
 from fundusrt_training.data.angiogram.noise import octave_noise, smooth_noise
+from fundusrt_training.data.angiogram.raster import coarse_coordinates, enlarge
 
 __all__ = ["paint_background", "paint_disc", "paint_no_perfusion"]
 
@@ -17,8 +17,8 @@ __all__ = ["paint_background", "paint_disc", "paint_no_perfusion"]
 def paint_background(rng: np.random.Generator, eye: Eye) -> NDArray[np.float32]:
     """Paint the background without vessels and disc. Returns (H, W) float32, 1 = mean brightness of the background."""
     height, width = eye.height, eye.width
-    mottle = rng.uniform(0.6, 1.25)
-    octaves = [(700, 0.16), (260, 0.07), (120, 0.06), (60, 0.055), (28, 0.055), (13, 0.06), (6, 0.06), (3, 0.03)]
+    mottle = rng.uniform(0.75, 1.3)
+    octaves = [(700, 0.16), (260, 0.07), (120, 0.05), (60, 0.04), (28, 0.05), (13, 0.08), (6, 0.10), (3, 0.08)]
     scaled = [(eye.px(pitch), amplitude * mottle) for pitch, amplitude in octaves if eye.px(pitch) >= 1.0]
     background = octave_noise(rng, height, width, scaled)
     # ridges where a smooth field crosses zero: a net of fine bright threads, as the capillaries and choroid give
@@ -31,7 +31,7 @@ def paint_background(rng: np.random.Generator, eye: Eye) -> NDArray[np.float32]:
         np.negative(half, out=half)
         np.exp(half, out=half)
         half *= np.float32(amplitude * mottle)
-        background += cv2.resize(half, (width, height), interpolation=cv2.INTER_LINEAR)
+        background += enlarge(half, height, width)
     np.exp(background, out=background)
     background *= _slow(rng, eye)
     return background
@@ -39,10 +39,7 @@ def paint_background(rng: np.random.Generator, eye: Eye) -> NDArray[np.float32]:
 
 def _slow(rng: np.random.Generator, eye: Eye) -> NDArray[np.float32]:
     """Brightness about the disc and the macula's surroundings, darkness of the fovea, on a coarse grid."""
-    coarse = max(1, min(8, round(8 * eye.scale)))
-    rows, columns = max(8, eye.height // coarse), max(8, eye.width // coarse)
-    y = ((np.arange(rows, dtype=np.float32) + 0.5) * (eye.height / rows))[:, None]
-    x = ((np.arange(columns, dtype=np.float32) + 0.5) * (eye.width / columns))[None, :]
+    y, x = coarse_coordinates(eye, 8)
     unit = eye.foveal_distance_px
     from_disc = ((y - eye.disc[0]) ** 2 + (x - eye.disc[1]) ** 2) / unit**2
     dy, dx = y - eye.fovea[0], x - eye.fovea[1]
@@ -52,8 +49,7 @@ def _slow(rng: np.random.Generator, eye: Eye) -> NDArray[np.float32]:
     depth = rng.uniform(0.25, 0.5)
     slow *= 1.0 - depth * np.exp(-from_fovea / rng.uniform(0.06, 0.16))
     slow *= 1.0 - rng.uniform(0.3, 0.6) * np.exp(-from_fovea / rng.uniform(0.006, 0.012))
-    size = (eye.width, eye.height)
-    return cv2.resize(slow.astype(np.float32), size, interpolation=cv2.INTER_LINEAR).astype(np.float32, copy=False)
+    return enlarge(slow, eye.height, eye.width)
 
 
 def paint_disc(rng: np.random.Generator, eye: Eye, base: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -90,20 +86,18 @@ def paint_no_perfusion(rng: np.random.Generator, eye: Eye, base: NDArray[np.floa
 
     Returns (H, W) float32 in [0, 1]: share of fine vessels that is left; 1 where perfused.
     """
-    coarse = max(1, min(8, round(8 * eye.scale)))
-    rows, columns = max(8, eye.height // coarse), max(8, eye.width // coarse)
-    y = ((np.arange(rows, dtype=np.float32) + 0.5) / rows - 0.5)[:, None] * 2
-    x = ((np.arange(columns, dtype=np.float32) + 0.5) / columns - 0.5)[None, :] * 2
+    y, x = coarse_coordinates(eye, 8)
+    y, x = y / eye.height * 2 - 1, x / eye.width * 2 - 1
+    rows, columns = len(y), x.shape[1]
     rim = np.sqrt(y**2 + x**2)
     wander = octave_noise(rng, rows, columns, [(columns / 7, 0.5), (columns / 18, 0.25), (columns / 50, 0.12)])
-    level = rim * rng.uniform(0.6, 1.4) + wander - rng.uniform(1.3, 2.4)
+    level = rim * rng.uniform(0.6, 1.4) + wander - rng.uniform(1.5, 3.0)
     lost = 1 / (1 + np.exp(-np.clip(level / 0.05, -30, 30)))
     for _ in range(int(rng.poisson(1.2))):  # blocked: blood or pigment, small and round
         by, bx = rng.uniform(-0.7, 0.7, 2)
         size = rng.uniform(0.008, 0.03)
         spot = np.exp(-((((y - by) * eye.height / eye.width) ** 2 + (x - bx) ** 2) / size**2))
         lost = np.maximum(lost, spot)
-    shape = (eye.width, eye.height)
-    left = cv2.resize((1 - lost).astype(np.float32), shape, interpolation=cv2.INTER_LINEAR)
+    left = enlarge(1 - lost, eye.height, eye.width)
     base *= np.float32(1 - 0.4) + np.float32(0.4) * left
     return np.float32(0.25) + np.float32(0.75) * left

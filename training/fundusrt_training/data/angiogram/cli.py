@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
 import click
+import cv2
 import numpy as np
+from fundusrt.atomic import write_bytes, write_json
+from fundusrt.errors import OutputError, UsageError
 from numpy.typing import NDArray
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fundusrt.errors import FundusRTError, OutputError, UsageError
 from fundusrt_training.data.angiogram.config import AngiogramConfig
 from fundusrt_training.data.angiogram.eye import NATIVE_HEIGHT, NATIVE_WIDTH
 from fundusrt_training.data.angiogram.generate import generate
@@ -36,27 +38,13 @@ def write_angiogram(folder: Path, name: str, seed: int, height: int, width: int)
 
 
 def _write_png(path: Path, picture: NDArray[np.uint8]) -> None:
-    import cv2
-
     done, stream = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 3])
     if not done:
         raise OutputError(path, got="OpenCV could not encode PNG")
-    _write(path, stream.tobytes())
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write through a temporary file, so that an interrupted run leaves no half picture."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(path, got=error.strerror, fix="choose a folder that can be written") from error
+    write_bytes(path, stream.tobytes())
 
 
 def _single_thread() -> None:
-    import cv2
-
     cv2.setNumThreads(1)
 
 
@@ -75,15 +63,8 @@ def _size(value: str) -> tuple[int, int]:
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
 def generate_command(out: Path, count: int, seed: int, size: str, workers: int) -> None:
     """Write generated angiograms, leakage masks and fields of view to OUT/{images,masks,fov} and OUT/index.json."""
-    try:
-        height, width = _size(size)
-        _run(out, count, seed, height, width, workers)
-    except UsageError as error:
-        click.echo(str(error), err=True)
-        raise SystemExit(2) from error
-    except FundusRTError as error:
-        click.echo(str(error), err=True)
-        raise SystemExit(1) from error
+    height, width = _size(size)
+    _run(out, count, seed, height, width, workers)
 
 
 def _run(out: Path, count: int, seed: int, height: int, width: int, workers: int) -> None:
@@ -96,7 +77,7 @@ def _run(out: Path, count: int, seed: int, height: int, width: int, workers: int
     jobs = [(out, f"{index:0{digits}d}", seed + index, height, width) for index in range(count)]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     entries: list[dict[str, Any]] = []
-    with Progress(*columns) as progress:
+    with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("angiograms", total=count)
         if workers == 1:
             _single_thread()
@@ -111,4 +92,4 @@ def _run(out: Path, count: int, seed: int, height: int, width: int, workers: int
                     progress.advance(task)
     entries.sort(key=lambda entry: str(entry["name"]))
     index = {"format": FORMAT, "config": AngiogramConfig().to_dict(), "images": entries}
-    _write(out / "index.json", (json.dumps(index, indent=1) + "\n").encode())
+    write_json(out / "index.json", index)

@@ -23,7 +23,7 @@ class AngiogramConfig:
     min_increment_grey: visibility limit; half the lesion amplitude in grey levels of the finished image.
     min_light: pixels of which lids, lashes and rim leave less than this share of the light are never leakage.
     background_grey: low, median, high of the grey level of well lit background.
-    vessel_gain: low, high of the brightness of the widest vessel in units of the background.
+    vessel_grey: low, high of the grey level of the widest vessel where well lit.
     confuser_rate: multiplies the expected number of every look-alike of leakage; 0 turns them off.
     lash_probability, lid_probability: share of images that have lashes, lids.
     jpeg_probability: share of images that go through JPEG compression.
@@ -37,8 +37,8 @@ class AngiogramConfig:
     min_contrast: float = 0.3
     min_increment_grey: float = 5.0
     min_light: float = 0.12
-    background_grey: tuple[float, float, float] = (16.0, 32.0, 62.0)
-    vessel_gain: tuple[float, float] = (3.8, 7.5)
+    background_grey: tuple[float, float, float] = (15.0, 30.0, 62.0)
+    vessel_grey: tuple[float, float] = (150.0, 290.0)
     confuser_rate: float = 1.0
     lash_probability: float = 0.8
     lid_probability: float = 0.6
@@ -57,7 +57,7 @@ class AngiogramConfig:
         _within("min_contrast", self.min_contrast, 0.0, 10.0)
         _within("min_increment_grey", self.min_increment_grey, 0.0, 128.0)
         _within("confuser_rate", self.confuser_rate, 0.0, 10.0)
-        for name in ("background_grey", "vessel_gain", "jpeg_quality"):
+        for name in ("background_grey", "vessel_grey", "jpeg_quality"):
             values = getattr(self, name)
             if list(values) != sorted(values) or values[0] < 1:
                 raise InvalidInput(f"AngiogramConfig.{name}", got=values, expected="ascending values of at least 1")

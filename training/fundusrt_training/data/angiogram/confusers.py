@@ -12,6 +12,7 @@ from fundusrt_training.data.angiogram.config import AngiogramConfig
 from fundusrt_training.data.angiogram.eye import Eye
 from fundusrt_training.data.angiogram.noise import octave_noise
 from fundusrt_training.data.angiogram.patch import Patch, grid, place
+from fundusrt_training.data.angiogram.raster import coarse_coordinates, enlarge, soften
 from fundusrt_training.data.angiogram.vessels import VesselTree
 
 __all__ = ["paint_confusers"]
@@ -35,7 +36,7 @@ def paint_confusers(
     for paint, mean in ((_microaneurysms, 1.0), (_specks, 0.6), (_scars, 0.25), (_window_defects, 0.8)):
         if rng.random() < min(1.0, mean * rate):
             paint(rng, eye, tree, dots)
-    dots = cv2.GaussianBlur(dots, (0, 0), max(0.45, 1.0 * eye.scale))
+    dots = soften(dots, 1.0 * eye.scale)
     base += dots.astype(np.float32) * np.float32(1 / 50)  # 50 grey levels of this layer = one unit of background
     if rng.random() < min(1.0, 0.5 * rate):
         _dust(rng, eye, base)
@@ -46,9 +47,7 @@ def _random_places(
     rng: np.random.Generator, eye: Eye, tree: VesselTree, count: int, jitter: float
 ) -> list[tuple[float, float]]:
     """Places beside random vessels, crowded about a few centres."""
-    inside = np.flatnonzero(
-        (tree.end > 0).all(axis=1) & (tree.end[:, 0] < eye.height) & (tree.end[:, 1] < eye.width)
-    )
+    inside = np.flatnonzero((tree.end > 0).all(axis=1) & (tree.end[:, 0] < eye.height) & (tree.end[:, 1] < eye.width))
     if not len(inside):
         return []
     chosen = tree.end[rng.choice(inside, count)] + rng.normal(0, jitter, (count, 2))
@@ -85,8 +84,10 @@ def _scars(rng: np.random.Generator, eye: Eye, tree: VesselTree, dots: NDArray[n
         for row in range(side):
             for column in range(side):
                 v, u = (row - side / 2) * pitch + rng.normal(0, pitch / 6), (column - side / 2) * pitch
-                spot = (centre[0] + v * math.cos(turn) - u * math.sin(turn),
-                        centre[1] + v * math.sin(turn) + u * math.cos(turn))
+                spot = (
+                    centre[0] + v * math.cos(turn) - u * math.sin(turn),
+                    centre[1] + v * math.sin(turn) + u * math.cos(turn),
+                )
                 radius = eye.px(rng.uniform(9, 19))
                 grey = int(rng.integers(25, 80))
                 _circle(dots, spot, radius, grey, max(1, round(eye.px(4))) if ring else -1)
@@ -100,18 +101,18 @@ def _window_defects(rng: np.random.Generator, eye: Eye, tree: VesselTree, dots: 
         rough = octave_noise(rng, size, size, [(size / 4, 0.3), (size / 9, 0.2), (size / 20, 0.15)])
         inside = (np.sqrt((y * rng.uniform(1.2, 2.2)) ** 2 + (x * 1.3) ** 2) + rough) < 0.8
         grey = rng.uniform(14, 60)
-        flat = Patch(round(centre[0]), round(centre[1]), inside.astype(np.float32) * np.float32(grey),
-                     inside.astype(np.float32)).cropped(eye)
+        flat = Patch(
+            round(centre[0]), round(centre[1]), inside.astype(np.float32) * np.float32(grey), inside.astype(np.float32)
+        ).cropped(eye)
         if flat is not None:
             dots[flat.window] = np.maximum(dots[flat.window], flat.shape.astype(np.uint8))
 
 
 def _rim_glow(rng: np.random.Generator, eye: Eye, base: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Peripheral hyperfluorescence: a broad smooth arc of glow beside the rim."""
-    coarse = max(1, min(8, round(8 * eye.scale)))
-    rows, columns = max(8, eye.height // coarse), max(8, eye.width // coarse)
-    y = ((np.arange(rows, dtype=np.float32) + 0.5) / rows - 0.5)[:, None] * 2
-    x = ((np.arange(columns, dtype=np.float32) + 0.5) / columns - 0.5)[None, :] * 2
+    y, x = coarse_coordinates(eye, 8)
+    y, x = y / eye.height * 2 - 1, x / eye.width * 2 - 1
+    rows, columns = len(y), x.shape[1]
     angle = np.arctan2(y, x)
     distance = np.sqrt(y**2 + x**2) + 0.06 * octave_noise(rng, rows, columns, [(columns / 6, 1.0)])
     total = np.zeros((rows, columns), np.float32)
@@ -121,8 +122,7 @@ def _rim_glow(rng: np.random.Generator, eye: Eye, base: NDArray[np.float32]) -> 
         ring = np.exp(-(((distance - rng.uniform(0.78, 1.05)) / rng.uniform(0.06, 0.2)) ** 2))
         total += rng.uniform(0.35, 1.8) * arc * ring
     total *= np.exp(0.12 * octave_noise(rng, rows, columns, [(columns / 20, 1.0), (columns / 60, 0.6)]))
-    size = (eye.width, eye.height)
-    glow = cv2.resize(total.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+    glow = enlarge(total, eye.height, eye.width)
     base += glow
     return glow > 0.3
 
@@ -142,9 +142,7 @@ def _ghost(rng: np.random.Generator, eye: Eye, base: NDArray[np.float32]) -> Non
         base[ghost.window] += ghost.shape * np.float32(rng.uniform(0.12, 0.4))
 
 
-def _reflections(
-    rng: np.random.Generator, eye: Eye, tree: VesselTree, base: NDArray[np.float32]
-) -> NDArray[np.bool_]:
+def _reflections(rng: np.random.Generator, eye: Eye, tree: VesselTree, base: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Reflections along large vessels: bright bands with sharp sides beside and parallel to the vessel."""
     canvas = np.zeros(base.shape, np.uint8)
     trunks = np.flatnonzero((tree.generation == 0) & (tree.width > eye.px(8)))
@@ -166,7 +164,7 @@ def _reflections(
             line = tree.end[run] + across * (side * gap)
             fixed = np.round(line[:, ::-1] * 16).astype(np.int32)
             cv2.polylines(canvas, [fixed], False, grey, thick, cv2.LINE_AA, 4)
-    canvas = cv2.GaussianBlur(canvas, (0, 0), max(0.45, 1.4 * eye.scale))
+    canvas = soften(canvas, 1.4 * eye.scale)
     base += canvas.astype(np.float32) * np.float32(1 / 50)
     return canvas > 8
 

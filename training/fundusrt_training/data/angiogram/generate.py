@@ -7,9 +7,9 @@ import math
 from typing import Any
 
 import numpy as np
+from fundusrt.errors import InvalidInput
 from numpy.typing import NDArray
 
-from fundusrt.errors import InvalidInput
 from fundusrt_training.data.angiogram.anatomy import paint_background, paint_disc, paint_no_perfusion
 from fundusrt_training.data.angiogram.config import AngiogramConfig
 from fundusrt_training.data.angiogram.confusers import paint_confusers
@@ -18,7 +18,8 @@ from fundusrt_training.data.angiogram.field import draw_field
 from fundusrt_training.data.angiogram.leakage import paint_leakage
 from fundusrt_training.data.angiogram.occlusion import draw_occlusion
 from fundusrt_training.data.angiogram.sensor import expose
-from fundusrt_training.data.angiogram.vessels import grow_vessels, paint_vessels
+from fundusrt_training.data.angiogram.vessel_paint import paint_vessels
+from fundusrt_training.data.angiogram.vessels import grow_vessels
 
 __all__ = ["MIN_SIDE_PX", "Angiogram", "generate"]
 
@@ -27,7 +28,17 @@ _MAX_PIXELS = 100_000_000
 
 # Each part has its own random numbers, so a change in one leaves the others as they were. Append, never reorder.
 _STREAMS = (
-    "eye", "field", "occlusion", "vessels", "background", "disc", "perfusion", "confusers", "leakage", "tone", "sensor",
+    "eye",
+    "field",
+    "occlusion",
+    "vessels",
+    "background",
+    "disc",
+    "perfusion",
+    "confusers",
+    "leakage",
+    "tone",
+    "sensor",
 )
 
 
@@ -74,7 +85,7 @@ def generate(
     tone = streams["tone"]
     low, middle, high = config.background_grey
     grey_per_unit = float(np.clip(middle * math.exp(tone.normal(0, 0.45)), low, high))
-    vessel_gain = float(tone.uniform(*config.vessel_gain))
+    vessel_gain = min(max(float(tone.uniform(*config.vessel_grey)) / grey_per_unit, 3.0), 9.0)
 
     base = paint_background(streams["background"], eye)
     perfused = paint_no_perfusion(streams["perfusion"], eye, base)
@@ -82,7 +93,7 @@ def generate(
     looks_alike = paint_confusers(streams["confusers"], eye, tree, base, config)
     leakage = paint_leakage(streams["leakage"], eye, tree, field, light, base, grey_per_unit, config)
 
-    painted = paint_vessels(tree, eye)
+    painted = paint_vessels(streams["vessels"], tree, eye)
     vessels = painted > 20
     layer = painted.astype(np.float32)
     layer *= np.float32(vessel_gain / 255)
@@ -107,8 +118,11 @@ def generate(
     mask = leakage.mask
     mask &= field.fov
     parts = {
-        "vessels": vessels & field.fov, "disc": disc & field.fov, "lids": occlusion.lids & field.fov,
-        "lashes": occlusion.lashes & field.fov, **{name: part & field.fov for name, part in looks_alike.items()},
+        "vessels": vessels & field.fov,
+        "disc": disc & field.fov,
+        "lids": occlusion.lids & field.fov,
+        "lashes": occlusion.lashes & field.fov,
+        **{name: part & field.fov for name, part in looks_alike.items()},
     }
     facts = {
         "laterality": eye.laterality,
@@ -128,5 +142,9 @@ def _check(seed: int, height: int, width: int) -> None:
         if value < MIN_SIDE_PX:
             raise InvalidInput(name, got=f"{value} px", expected=f"at least {MIN_SIDE_PX} px")
     if height * width > _MAX_PIXELS:
-        raise InvalidInput("height x width", got=f"{height} x {width}", expected=f"at most {_MAX_PIXELS} pixels",
-                           fix="generate smaller images")
+        raise InvalidInput(
+            "height x width",
+            got=f"{height} x {width}",
+            expected=f"at most {_MAX_PIXELS} pixels",
+            fix="generate smaller images",
+        )

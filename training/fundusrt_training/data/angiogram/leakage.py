@@ -109,8 +109,12 @@ def paint_leakage(
         middle = (patch.y0 + patch.shape.shape[0] / 2, patch.x0 + patch.shape.shape[1] / 2)
         diameter = 2 * math.sqrt(area / math.pi)
         lesions.append(
-            {"kind": kind.name, "centre": [round(v, 1) for v in middle], "diameter_px": round(diameter, 1),
-             "peak": round(peak, 3)}
+            {
+                "kind": kind.name,
+                "centre": [round(v, 1) for v in middle],
+                "diameter_px": round(diameter, 1),
+                "peak": round(peak, 3),
+            }
         )
     return Leakage(glow, mask, lesions)
 
@@ -139,9 +143,7 @@ def _visible(
 class _Sites:
     """Places where lesions may be: vessel pieces in the light, by distance from the centre of the image."""
 
-    def __init__(
-        self, rng: np.random.Generator, eye: Eye, tree: VesselTree, light: NDArray[np.float32]
-    ) -> None:
+    def __init__(self, rng: np.random.Generator, eye: Eye, tree: VesselTree, light: NDArray[np.float32]) -> None:
         self.rng = rng
         self.eye = eye
         self.tree = tree
@@ -184,8 +186,11 @@ class _Kind:
 
 
 def _at(
-    low: float, high: float, paint: Callable[[np.random.Generator, Eye, tuple[float, float], float], Patch],
-    generation: int | None = None, jitter: float = 0.5,
+    low: float,
+    high: float,
+    paint: Callable[[np.random.Generator, Eye, tuple[float, float], float], Patch],
+    generation: int | None = None,
+    jitter: float = 0.5,
 ) -> Callable[[np.random.Generator, Eye, _Sites, float], Patch | None]:
     def draw(rng: np.random.Generator, eye: Eye, sites: _Sites, radius: float) -> Patch | None:
         piece = sites.near_vessel(low, high, generation)
@@ -224,8 +229,8 @@ _KINDS = (
     _Kind("peripheral haze", 95, 0.65, (0.9, 2.6), _at(0.6, 1.1, haze)),
     _Kind("cluster", 110, 0.55, (0.9, 2.6), _at(0.3, 1.1, cluster)),
     _Kind("perivascular", 70, 0.7, (0.9, 2.6), _perivascular),
-    _Kind("frond", 62, 0.6, (1.2, 4.0), _at(0.5, 1.1, frond, None, 0.3)),
-    _Kind("peripheral frond", 75, 0.6, (1.2, 4.5), _at(0.7, 1.1, frond, 2, 0.3)),
+    _Kind("frond", 55, 0.45, (1.2, 4.0), _at(0.5, 1.1, frond, None, 0.3)),
+    _Kind("peripheral frond", 65, 0.45, (1.2, 4.5), _at(0.7, 1.1, frond, 2, 0.3)),
     _Kind("microaneurysm", 17, 0.4, (1.2, 3.0), _at(0.0, 0.9, microaneurysm)),
     _Kind("petaloid", 130, 0.3, (0.9, 2.0), _petaloid, True),
     _Kind("diffuse macular", 190, 0.35, (0.8, 1.8), _diffuse, True),

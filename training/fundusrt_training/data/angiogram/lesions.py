@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fundusrt_training.data.angiogram.eye import Eye
 from fundusrt_training.data.angiogram.noise import octave_noise
 from fundusrt_training.data.angiogram.patch import Patch, grid, lumps, place
+from fundusrt_training.data.angiogram.raster import soften
 from fundusrt_training.data.angiogram.vessels import VesselTree
 
 __all__ = ["along_vessel", "bud", "cluster", "diffuse_macular", "frond", "haze", "microaneurysm", "petaloid"]
@@ -68,9 +69,7 @@ def cluster(rng: np.random.Generator, eye: Eye, centre: tuple[float, float], rad
     return place(centre, shape, texture, size)
 
 
-def along_vessel(
-    rng: np.random.Generator, eye: Eye, tree: VesselTree, piece: int, radius: float
-) -> Patch | None:
+def along_vessel(rng: np.random.Generator, eye: Eye, tree: VesselTree, piece: int, radius: float) -> Patch | None:
     """A fuzzy sheath along the run of a vessel, radius = half its length."""
     run = np.flatnonzero(tree.path == tree.path[piece])
     gone = np.linalg.norm(tree.end[run] - tree.end[piece], axis=1)
@@ -87,9 +86,10 @@ def along_vessel(
     wide = 1 + 0.45 * octave_noise(rng, 1, len(points), [(3.0, 1.0)])[0]
     for a, b, w in zip(points[:-1], points[1:], wide[1:], strict=True):
         thick = max(1, round(sheath * float(np.clip(w, 0.35, 1.8))))
-        cv2.line(canvas, (round(a[1] * 8), round(a[0] * 8)), (round(b[1] * 8), round(b[0] * 8)), 255, thick,
-                 cv2.LINE_AA, 3)
-    shape = cv2.GaussianBlur(canvas, (0, 0), max(0.6, sheath * rng.uniform(0.22, 0.45))).astype(np.float32)
+        cv2.line(
+            canvas, (round(a[1] * 8), round(a[0] * 8)), (round(b[1] * 8), round(b[0] * 8)), 255, thick, cv2.LINE_AA, 3
+        )
+    shape = soften(canvas, sheath * rng.uniform(0.22, 0.45), 0.6).astype(np.float32)
     shape /= max(float(shape.max()), 1.0)
     shape *= np.clip(1 + 0.2 * octave_noise(rng, rows, columns, [(sheath, 1.0), (sheath / 2, 0.6)]), 0.2, 1.6)
     shape = np.minimum(shape, 1.0)
@@ -104,17 +104,17 @@ def frond(rng: np.random.Generator, eye: Eye, centre: tuple[float, float], radiu
     kind = rng.choice(3, p=[0.5, 0.3, 0.2])
     inner = np.zeros((size, size), np.float32)
     if kind != 1:
-        count = int(rng.integers(8, 60))
-        inner += lumps(rng, size, count, (eye.px(2.5), eye.px(rng.uniform(6, 13))), rng.uniform(0.35, 0.6))
+        count = 6 + int(min(26 * rng.uniform(0.5, 1.8) * (radius / eye.px(60)) ** 2, 300))
+        inner += lumps(rng, size, count, (eye.px(3), eye.px(rng.uniform(7, 16))), rng.uniform(0.3, 0.5))
     if kind != 0:
         inner += _brush(rng, eye, size)
-    inner = np.minimum(inner, 1.2)
+    inner = np.minimum(inner, np.float32(1.2))
     ground = rng.uniform(0.35, 0.75)
-    texture = ground + rng.uniform(0.8, 1.5) * inner
+    texture = np.float32(ground) + np.float32(rng.uniform(0.8, 1.5)) * inner
     texture *= _cloudy(rng, size, eye.scale, 0.25)
     if rng.random() < 0.35:
         holes = lumps(rng, size, int(rng.integers(1, 5)), (eye.px(5), eye.px(16)), 0.5)
-        texture *= 1 - 0.75 * holes
+        texture *= np.float32(1) - np.float32(0.75) * holes
     return place(centre, shape, texture, size)
 
 
@@ -135,7 +135,7 @@ def _brush(rng: np.random.Generator, eye: Eye, size: int) -> NDArray[np.float32]
             thick = max(1, round(wide * (1 - 0.07 * step)))
             cv2.line(canvas, (round(x * 8), round(y * 8)), (round(nx * 8), round(ny * 8)), grey, thick, cv2.LINE_AA, 3)
             y, x, at = ny, nx, at + bend / 8 + rng.normal(0, 0.1)
-    return cv2.GaussianBlur(canvas, (0, 0), max(0.5, eye.px(rng.uniform(1.0, 2.5)))).astype(np.float32) / 255
+    return soften(canvas, eye.px(rng.uniform(1.0, 2.5)), 0.5).astype(np.float32) / np.float32(255)
 
 
 def microaneurysm(rng: np.random.Generator, eye: Eye, centre: tuple[float, float], radius: float) -> Patch:
@@ -144,7 +144,7 @@ def microaneurysm(rng: np.random.Generator, eye: Eye, centre: tuple[float, float
     shape = _blob(rng, size, 2.6, rng.uniform(1, 1.4), rng.uniform(0.05, 0.16), rng.uniform(0.15, 0.3))
     y, x = grid(size)
     dot = eye.px(rng.uniform(2.5, 5.5)) / (size / 2)
-    texture = 0.9 + rng.uniform(0.6, 1.6) * np.exp(-((y**2 + x**2) / dot**2) ** 2)
+    texture = 0.9 + rng.uniform(0.6, 1.6) * np.exp(-(((y**2 + x**2) / dot**2) ** 2))
     return place(centre, shape, texture.astype(np.float32), size)
 
 

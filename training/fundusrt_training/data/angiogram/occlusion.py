@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fundusrt_training.data.angiogram.config import AngiogramConfig
 from fundusrt_training.data.angiogram.eye import Eye
 from fundusrt_training.data.angiogram.noise import smooth_noise
+from fundusrt_training.data.angiogram.raster import enlarge, soften
 
 __all__ = ["Occlusion", "draw_occlusion"]
 
@@ -49,8 +50,7 @@ def draw_occlusion(rng: np.random.Generator, eye: Eye, config: AngiogramConfig) 
             _lashes(rng, px, lashes, from_above=True)
     lashes = np.clip(lashes, 0, 0.95)
     transmission = (1 - lashes) * (1 - 0.985 * lids)
-    size = (eye.width, eye.height)
-    full = [cv2.resize(a, size, interpolation=cv2.INTER_LINEAR) for a in (transmission, sheen, lids, lashes)]
+    full = [enlarge(a, eye.height, eye.width) for a in (transmission, sheen, lids, lashes)]
     return Occlusion(full[0], full[1], full[2] > 0.5, full[3] > 0.4)
 
 
@@ -107,7 +107,7 @@ def _lashes(rng: np.random.Generator, px: float, lashes: NDArray[np.float32], *,
             cv2.line(layer, a, b, grey, max(1, round(wide * (1 - 0.6 * share))), cv2.LINE_AA, 3)
             x, y = nx, ny
     for layer, sigma in zip(layers, (rng.uniform(8, 16), rng.uniform(18, 34)), strict=True):
-        soft = cv2.GaussianBlur(layer, (0, 0), max(0.5, sigma * px)).astype(np.float32) / 255
+        soft = soften(layer, sigma * px, 0.5).astype(np.float32) / 255
         if from_above:
             soft = soft[::-1]
         lashes += soft * (1 - lashes)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fundusrt_training.data.angiogram.eye import Eye
+from fundusrt_training.data.angiogram.raster import enlarge, soften
 
 __all__ = ["Patch", "grid", "lumps", "place"]
 
@@ -43,15 +44,9 @@ class Patch:
         return slice(self.y0, self.y0 + height), slice(self.x0, self.x0 + width)
 
 
-def place(
-    center: tuple[float, float], shape: NDArray[np.float32], texture: NDArray[np.float32], size_px: int
-) -> Patch:
+def place(center: tuple[float, float], shape: NDArray[np.float32], texture: NDArray[np.float32], size_px: int) -> Patch:
     """Return a square patch of size_px about center (y, x); shape and texture are enlarged to it where smaller."""
-    if shape.shape != (size_px, size_px):
-        shape = cv2.resize(shape, (size_px, size_px), interpolation=cv2.INTER_LINEAR)
-    if texture.shape != (size_px, size_px):
-        texture = cv2.resize(texture, (size_px, size_px), interpolation=cv2.INTER_LINEAR)
-    shape, texture = shape.astype(np.float32, copy=False), texture.astype(np.float32, copy=False)
+    shape, texture = enlarge(shape, size_px, size_px), enlarge(texture, size_px, size_px)
     return Patch(round(center[0] - size_px / 2), round(center[1] - size_px / 2), shape, texture)
 
 
@@ -71,4 +66,4 @@ def lumps(
     greys = rng.integers(90, 256, count)
     for (y, x), radius, grey in zip(places, radii, greys, strict=True):
         cv2.circle(canvas, (round(x * 8), round(y * 8)), round(radius * 8), int(grey), -1, cv2.LINE_AA, 3)
-    return cv2.GaussianBlur(canvas, (0, 0), max(0.5, 0.3 * radius_px[1])).astype(np.float32) / 255
+    return soften(canvas, 0.3 * radius_px[1], 0.5).astype(np.float32) / np.float32(255)

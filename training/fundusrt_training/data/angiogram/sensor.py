@@ -23,9 +23,9 @@ def expose(
 
     grey: (H, W) float32, ideal grey levels; overwritten. fov: (H, W) bool, beyond it the sensor is dark but not still.
     """
-    cv2.GaussianBlur(grey, (0, 0), max(0.4, rng.uniform(0.7, 1.15) * min(1.0, eye.scale)), dst=grey)
-    dark_noise = rng.uniform(1.0, 3.2)
-    shot_noise = rng.uniform(0.16, 0.34)
+    cv2.GaussianBlur(grey, (0, 0), max(0.4, rng.uniform(0.55, 0.9) * min(1.0, eye.scale)), dst=grey)
+    dark_noise = rng.uniform(1.0, 3.0)
+    shot_noise = rng.uniform(0.28, 0.52)
     level = np.maximum(grey, 0.0)
     level *= np.float32(shot_noise**2)
     level += np.float32(dark_noise**2)
@@ -46,5 +46,5 @@ def expose(
         done, stream = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
         if not done:
             raise RuntimeError("OpenCV could not encode a JPEG picture")
-        picture = cv2.imdecode(stream, cv2.IMREAD_GRAYSCALE)
+        picture = np.asarray(cv2.imdecode(stream, cv2.IMREAD_GRAYSCALE), np.uint8)
     return picture

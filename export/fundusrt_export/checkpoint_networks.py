@@ -1,0 +1,79 @@
+"""A CMWNet checkpoint to its two networks in the form the paper describes."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fundusrt.errors import InvalidInput
+from fundusrt_export.branch import library_form
+from fundusrt_export.parity.inputs import Role
+from fundusrt_training.checkpoints import load_checkpoint, read_metadata
+from fundusrt_training.models.unet_wavelet import UNetWavelet
+from fundusrt_training.systems.cmwnet_config import CmwnetConfig
+
+__all__ = ["TrainedSystem", "load_trained"]
+
+ROLES: tuple[Role, Role] = ("large", "small")
+
+
+@dataclass(frozen=True)
+class TrainedSystem:
+    """What a checkpoint holds.
+
+    Attributes:
+        config: the whole configuration of the training run.
+        networks: library-form networks by branch, eval mode, float32, on the CPU.
+        facts: what the checkpoint says about its training, for the model card.
+        sha256: of the checkpoint file.
+    """
+
+    config: CmwnetConfig
+    networks: dict[Role, UNetWavelet]
+    facts: dict[str, Any]
+    sha256: str
+
+
+def load_trained(path: str | Path) -> TrainedSystem:
+    """Load both branches of a CMWNet checkpoint.
+
+    Raises:
+        InvalidInput: no FundusRT checkpoint, another system, a branch missing, tensors that do not fit, or not finite.
+    """
+    facts = read_metadata(path)
+    if facts["system"] != "cmwnet":
+        raise InvalidInput(path, got=f"system {facts['system']!r}", expected="cmwnet")
+    state, raw = load_checkpoint(path)
+    config = CmwnetConfig.from_dict(raw)
+    networks: dict[Role, UNetWavelet] = {}
+    for role in ROLES:
+        branch = {name.removeprefix(f"{role}."): value for name, value in state.items() if name.startswith(f"{role}.")}
+        if not branch:
+            raise InvalidInput(
+                path,
+                got=f"no tensors of the branch {role!r} (mode {config.mode})",
+                expected="both branches",
+                fix="train with mode cmwnet",
+            )
+        networks[role] = _network(config, branch, f"{path}, branch {role!r}")
+    return TrainedSystem(config, networks, facts, hashlib.sha256(Path(path).read_bytes()).hexdigest())
+
+
+def _network(config: CmwnetConfig, state: dict[str, Tensor], subject: str) -> UNetWavelet:
+    broken = [name for name, value in state.items() if not bool(torch.isfinite(value).all())]
+    if broken:
+        raise InvalidInput(subject, got=f"NaN or infinity in {broken[0]}", expected="finite weights", fix="train again")
+    network = UNetWavelet(dataclasses.replace(config.unet))
+    try:
+        network.load_state_dict({name: value.float() for name, value in state.items()}, strict=True)
+    except RuntimeError as error:
+        raise InvalidInput(
+            subject, got=" ".join(str(error).split())[:200], expected="tensors of the configuration's network"
+        ) from error
+    return library_form(network)

@@ -1,0 +1,89 @@
+"""What the ladder is measured on: windows of real images, and the extremes an image can hold."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from fundusrt.image import FundusImage
+from fundusrt.manifest import Manifest, PreprocessSpec, TileSpec, WholeImageSpec
+from fundusrt.preprocess import enhance, fit_to_grid, shrink_whole, to_tensor
+from fundusrt.tiling import TileGrid
+
+__all__ = ["ParityInputs", "Role", "array_sha256"]
+
+Role = Literal["large", "small"]
+Bytes = npt.NDArray[np.uint8]
+
+MOST_TILES = 6
+"""Tiles taken of one image: evenly spread over the grid, so that border and centre of the field of view are both there."""
+
+
+def array_sha256(array: npt.NDArray[Any]) -> str:
+    """Return the hash of an array's shape, dtype and values."""
+    head = f"{array.dtype.str}{array.shape}".encode()
+    return hashlib.sha256(head + np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class ParityInputs:
+    """Pre-processed uint8 windows (h, w[, 3]) by name, for each branch, and the images they come from.
+
+    Attributes:
+        images: whole images, for the last rung.
+        windows: for each branch, its network-sized windows by name.
+        preprocess: how a window becomes a tensor.
+    """
+
+    images: tuple[FundusImage, ...]
+    windows: dict[Role, dict[str, Bytes]]
+    preprocess: PreprocessSpec
+
+    @classmethod
+    def of(
+        cls, images: Iterable[FundusImage], preprocess: PreprocessSpec, tile: TileSpec, whole: WholeImageSpec
+    ) -> ParityInputs:
+        """Take the whole image and up to `MOST_TILES` tiles of each image, and add a black and a white window."""
+        images = tuple(images)
+        large: dict[str, Bytes] = {}
+        small: dict[str, Bytes] = {}
+        for image in images:
+            enhanced = enhance(image, preprocess)
+            large[f"{image.source_id}, whole"] = shrink_whole(enhanced, whole)
+            on_grid = fit_to_grid(enhanced, tile)
+            tiles = list(TileGrid.cover(*on_grid.shape[:2], tile=tile.size))
+            for index in sorted(set(np.linspace(0, len(tiles) - 1, MOST_TILES).round().astype(int).tolist())):
+                chosen = tiles[index]
+                small[f"{image.source_id}, tile {chosen.row},{chosen.column}"] = on_grid[chosen.window]
+        for level, name in ((0, "black"), (255, "white")):
+            large[name] = np.full((whole.size, whole.size), level, np.uint8)
+            small[name] = np.full((tile.size, tile.size), level, np.uint8)
+        return cls(images, {"large": large, "small": small}, preprocess)
+
+    @classmethod
+    def of_manifest(cls, images: Iterable[FundusImage], manifest: Manifest) -> ParityInputs:
+        """Take the parameters from a manifest."""
+        return cls.of(images, manifest.preprocess, manifest.tile, manifest.whole_image)
+
+    def feeds(self, role: Role) -> dict[str, npt.NDArray[np.float32]]:
+        """Return the (1, C, h, w) float32 network inputs of a branch by name."""
+        return {name: to_tensor(window, self.preprocess)[None] for name, window in self.windows[role].items()}
+
+    def tensors(self, role: Role) -> dict[str, Tensor]:
+        """Return the network inputs of a branch as tensors."""
+        return {name: torch.from_numpy(feed) for name, feed in self.feeds(role).items()}
+
+    def hashes(self) -> dict[str, str]:
+        """Return the sha256 of every window, by `branch/name`."""
+        return {
+            f"{role}/{name}": array_sha256(window)
+            for role, windows in self.windows.items()
+            for name, window in windows.items()
+        }

@@ -1,0 +1,54 @@
+"""First rung: the network as trained, with pytorch_wavelets, against each rewritten form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from fundusrt.certificate import Rung
+from fundusrt_export.parity.inputs import ParityInputs, Role
+from fundusrt_export.parity.measure import at_most, largest_difference
+
+__all__ = ["LEAST_LOGIT_SPAN", "LIMIT", "NAME", "wavelet_rewrite"]
+
+NAME = "wavelet-rewrite"
+LIMIT = 1e-5
+LEAST_LOGIT_SPAN = 1.0
+
+
+@torch.no_grad()
+def wavelet_rewrite(
+    original: Mapping[Role, nn.Module], rewritten: Mapping[Role, Mapping[str, nn.Module]], inputs: ParityInputs
+) -> Rung:
+    """Compare logits on every window, one by one.
+
+    Args:
+        original: library-form networks by branch, eval mode; (N, C, H, W) to logits.
+        rewritten: by branch and form.
+        inputs: windows.
+
+    Returns:
+        For each branch and form the largest |difference| of a logit over the range of the original's logits on all windows
+        (at least 1), limit 1e-5.
+    """
+    measurements = []
+    for role, network in original.items():
+        forms = rewritten[role]
+        worst = dict.fromkeys(forms, 0.0)
+        low, high = float("inf"), float("-inf")
+        for tensor in inputs.tensors(role).values():
+            reference = network(tensor).numpy()
+            low, high = min(low, float(reference.min())), max(high, float(reference.max()))
+            for form, other in forms.items():
+                worst[form] = max(worst[form], largest_difference(reference, other(tensor).numpy()))
+        scale = max(high - low, LEAST_LOGIT_SPAN)
+        for form, difference in worst.items():
+            measurements.append(at_most(f"{role}, {form}: max |logit difference| / logit range", difference / scale, LIMIT))
+    return Rung(
+        name=NAME,
+        compares="logits of PyTorch with pytorch_wavelets and of PyTorch with the rewritten wavelet steps, float32",
+        inputs=inputs.hashes(),
+        measurements=tuple(measurements),
+    )

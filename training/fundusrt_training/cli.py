@@ -1,0 +1,170 @@
+"""`fundusrt train` and `fundusrt evaluate`."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fundusrt.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from fundusrt_training.evaluate import Row
+
+__all__ = ["evaluate", "train"]
+
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("system", type=click.Choice(["cmwnet"]))
+@click.option("--data", type=FOLDER, help="Folder with images/ and masks/ (needed unless --resume).")
+@click.option("--val", type=FOLDER, help="Folder of validation images, scored by the deployed pipeline.")
+@click.option("-o", "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="The run's folder.")
+@click.option("--config", "config_file", type=FILE, help="Configuration as JSON; missing keys take their defaults.")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="One setting, such as unet.base=16.")
+@click.option("--resume", is_flag=True, help="Continue the run in --out exactly where it stopped.")
+@click.option("--max-steps", type=click.IntRange(min=1), help="Pause after this many steps in total.")
+@click.option("--max-minutes", type=click.FloatRange(min=0, min_open=True), help="Pause after this many minutes.")
+@click.option("--cache", type=click.Path(file_okay=False, path_type=Path), help="Folder of pre-processed images.")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
+@click.option("--progress/--no-progress", default=True, help="Progress bar.")
+@click.option("--print-config", is_flag=True, help="Print the configuration and stop.")
+def train(
+    system: str,
+    data: Path | None,
+    val: Path | None,
+    out: Path,
+    config_file: Path | None,
+    settings: tuple[str, ...],
+    resume: bool,
+    max_steps: int | None,
+    max_minutes: float | None,
+    cache: Path | None,
+    threads: int | None,
+    progress: bool,
+    print_config: bool,
+) -> None:
+    """Train SYSTEM on a folder of images and masks."""
+    del system  # one so far; click has checked the name
+    if resume and (config_file or settings):
+        raise UsageError(
+            "--resume", got="--config or --set", expected="neither: a run goes on with its own configuration",
+            fix="start a new run in another folder",
+        )
+    if not resume and data is None and not print_config:
+        raise UsageError("--data", got="nothing", expected="a folder with images/ and masks/")
+    from fundusrt_training.configuration import apply_settings
+    from fundusrt_training.systems.cmwnet_config import CmwnetConfig
+
+    config = apply_settings(CmwnetConfig.from_dict(_read_json(config_file)), list(settings))
+    if print_config:
+        click.echo(json.dumps(config.to_dict(), indent=2))
+        return
+    _start(threads)
+    from fundusrt_training import trainer
+
+    limits = trainer.Limits(max_steps, max_minutes)
+    if resume:
+        run = trainer.resume(out, data=data, val=val, cache=cache, limits=limits, progress=progress)
+    else:
+        assert data is not None  # checked above
+        run = trainer.train(config, data, out, val=val, cache=cache, limits=limits, progress=progress)
+    click.echo(f"{run.path}: weights in {run.checkpoints}")
+
+
+def _read_json(path: Path | None) -> dict[str, object]:
+    if path is None:
+        return {}
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UsageError(path, got=str(error), expected="a JSON object") from error
+
+
+def _start(threads: int | None) -> None:
+    """Set up logging to the terminal, and threads."""
+    from rich.logging import RichHandler
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(show_path=False)])
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # advertisements and device listings
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+@click.command()
+@click.argument("checkpoints", nargs=-1, required=True, metavar="[NAME=]CHECKPOINT...")
+@click.option("--data", required=True, type=FOLDER, help="Folder with images/ and masks/.")
+@click.option("-o", "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the report.")
+@click.option(
+    "--mode",
+    "modes",
+    multiple=True,
+    type=click.Choice(["cmwnet", "crop", "down"]),
+    help="Score these modes of each checkpoint (default: the one it was trained in).",
+)
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Post-processing, such as post.w_large=0.5.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first images by name.")
+@click.option("--cache", type=click.Path(file_okay=False, path_type=Path), help="Folder of pre-processed images.")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
+def evaluate(
+    checkpoints: tuple[str, ...],
+    data: Path,
+    out: Path,
+    modes: tuple[str, ...],
+    settings: tuple[str, ...],
+    limit: int | None,
+    cache: Path | None,
+    threads: int | None,
+) -> None:
+    """Score CHECKPOINTs on a folder of images and masks, and compare them."""
+    _start(threads)
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from fundusrt_training import evaluate as evaluation
+
+    candidates = [evaluation.open_candidate(text, modes, settings) for text in checkpoints]  # pyright: ignore
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        rows = evaluation.evaluate(
+            candidates,
+            data,
+            cache=cache,
+            limit=limit,
+            progress=lambda name, done, count: bar.update(task, description=name, completed=done, total=count),
+        )
+    evaluation.write_report(rows, data, out)
+    Console().print(_table(rows))
+    click.echo(f"{out}: per_image.csv, summary.json")
+
+
+def _table(rows: Sequence[Row]) -> Table:
+    """Return the comparison: mean and 95 % interval of every metric."""
+    from rich.table import Table
+
+    from fundusrt_training.evaluate import METRICS
+
+    table = Table(title=f"mean over {len(rows[0].scores)} images [95 % bootstrap interval]; distances in px")
+    table.add_column("checkpoint")
+    for metric in METRICS:
+        table.add_column(metric, justify="right")
+    table.add_column("one empty", justify="right")
+    for row in rows:
+        summary = row.summary()
+        cells = []
+        for metric in METRICS:
+            digits = 4 if metric in ("dice", "precision", "recall") else 1
+            low, high = summary["interval_95"][metric]
+            cells.append(f"{summary['mean'][metric]:.{digits}f}\n\\[{low:.{digits}f}, {high:.{digits}f}]")
+        table.add_row(row.name, *cells, str(summary["one_mask_empty"]))
+    return table
