@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from fundusrt.errors import UsageError
 from fundusrt_export.rewrite import rewrite_wavelets
+from fundusrt_export.rewrite.group_norm import rewrite_group_norms
 from fundusrt_export.rewrite.haar_identity import rewrite_haar_identity
 from fundusrt_training.models.unet_wavelet import UNetWavelet
 
-__all__ = ["FORMS", "DeployedBranch", "Form", "deployed_form", "library_form"]
+__all__ = [
+    "FORMS",
+    "NORMALISATIONS",
+    "DeployedBranch",
+    "Form",
+    "Normalisation",
+    "deployed_form",
+    "library_form",
+    "uniform_noise",
+    "with_normalisation",
+]
 
 Form = Literal["identity", "convolution"]
 FORMS: tuple[Form, ...] = ("identity", "convolution")
+Normalisation = Literal["two_pass", "instance"]
+NORMALISATIONS: tuple[Normalisation, ...] = ("two_pass", "instance")
 
 
 class DeployedBranch(nn.Module):
@@ -67,7 +80,31 @@ def deployed_form(network: UNetWavelet, form: Form, *, example: Tensor | None = 
         raise UsageError("form", got=repr(form), expected=" or ".join(FORMS))
     if form == "identity":
         return rewrite_haar_identity(network, example=example).eval()
-    if example is None:
-        side = 4 * network.config.divisor
-        example = torch.rand(2, network.config.in_channels, side, side, generator=torch.Generator().manual_seed(0))
-    return cast(nn.Module, rewrite_wavelets(network, example=example)).eval()
+    example = uniform_noise(network) if example is None else example
+    return rewrite_wavelets(network, example=example).eval()
+
+
+def with_normalisation(network: nn.Module, normalisation: Normalisation, example: Tensor) -> nn.Module:
+    """Return `network` with the group normalisation a runtime needs.
+
+    Args:
+        network: any form; not modified.
+        normalisation: `two_pass` for ONNX Runtime, whose own is inaccurate (`rewrite.group_norm`); `instance`, the exporter's,
+            for runtimes that recognise and fuse it (TensorRT).
+        example: (N, C, H, W) for the proof.
+
+    Raises:
+        UsageError: an unknown normalisation.
+        RewriteMismatch: the rewrite differs.
+    """
+    if normalisation not in NORMALISATIONS:
+        raise UsageError("normalisation", got=repr(normalisation), expected=" or ".join(NORMALISATIONS))
+    return rewrite_group_norms(network, example=example) if normalisation == "two_pass" else network
+
+
+def uniform_noise(network: UNetWavelet, size_px: int | None = None) -> Tensor:
+    """Return one (1, C, size, size) image in [0, 1) in the network's dtype; default size 8 * 2^levels."""
+    side = size_px or 8 * network.config.divisor
+    noise = torch.rand(1, network.config.in_channels, side, side, generator=torch.Generator().manual_seed(0))
+    weight = network.head.weight
+    return noise.to(device=weight.device, dtype=weight.dtype)

@@ -22,12 +22,14 @@ FORBIDDEN_OPS = frozenset(
 _LEAKS = (b"/home/", b"/root/", b"/Users/", b"/tmp/", b"/usr/", b"site-packages", b".py", b"\\Users\\")
 
 
-def op_budget(config: UNetWaveletConfig, form: str) -> int:
-    """Return the largest number of nodes a branch may have: convolutions, six nodes a normalisation, the wavelet steps."""
+def op_budget(config: UNetWaveletConfig, form: str, normalisation: str) -> int:
+    """Return the largest number of nodes a branch may have: convolutions, the normalisations, the wavelet steps."""
     norms_per_block = 2 if config.norm_placement == "per_conv" else 1
     blocks = 2 * config.levels + 1
     convolutions = 2 * blocks + config.levels * (2 if config.highs == "predicted" else 1) + 1
-    normalisations = 5 * norms_per_block * blocks + norms_per_block * blocks
+    # Instance: Reshape, InstanceNormalization, Reshape, Mul, Add, Relu. Two passes: Reshape, 2 ReduceMean, Sub, Mul,
+    # 2 ReduceMean, Add, Sqrt, Reciprocal, Mul, 2 Reshape, Mul, Add, Relu.
+    normalisations = (6 if normalisation == "instance" else 16) * norms_per_block * blocks
     # Identity: AveragePool, Mul | Sub, Mul, Resize, Add. Convolution: Conv, Reshape, Gather, Slice | Unsqueeze, Concat,
     # Reshape, ConvTranspose; border extension (two Slice-and-Concat a side and axis) and cropping for other wavelets.
     steps = 6 if form == "identity" else 8 + (0 if config.wave in ("haar", "db1") else 14)
@@ -35,13 +37,14 @@ def op_budget(config: UNetWaveletConfig, form: str) -> int:
     return convolutions + normalisations + steps * config.levels + joins + 1
 
 
-def check_onnx(content: bytes, config: UNetWaveletConfig, form: str, size_px: int) -> None:
+def check_onnx(content: bytes, config: UNetWaveletConfig, form: str, normalisation: str, size_px: int) -> None:
     """Refuse an ONNX file that is not exactly what the SDK expects.
 
     Args:
         content: the file.
         config: the network's configuration.
         form: `identity` or `convolution`.
+        normalisation: `two_pass` or `instance`.
         size_px: height and width of the input.
 
     Raises:
@@ -61,7 +64,7 @@ def check_onnx(content: bytes, config: UNetWaveletConfig, form: str, size_px: in
     problems += [f"operator {node.domain}.{node.op_type}" for node in model.graph.node if node.domain]
     if model.functions or len(model.opset_import) != 1:
         problems.append("functions or more than one operator set")
-    budget = op_budget(config, form)
+    budget = op_budget(config, form, normalisation)
     if len(model.graph.node) > budget:
         problems.append(f"{len(model.graph.node)} nodes, more than the {budget} this network needs")
     for tensor in model.graph.initializer:

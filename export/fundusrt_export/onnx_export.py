@@ -10,8 +10,9 @@ from typing import Any
 
 import onnx
 import torch
+from torch import Tensor
 
-from fundusrt_export.branch import DeployedBranch, Form, deployed_form
+from fundusrt_export.branch import DeployedBranch, Form, Normalisation, deployed_form, uniform_noise, with_normalisation
 from fundusrt_export.errors import ExportError
 from fundusrt_export.onnx_checks import check_onnx
 from fundusrt_export.passes import constant_reshape, stable_names, strip_metadata
@@ -29,7 +30,14 @@ logger = logging.getLogger(__name__)
 _LOG_LEVELS = {"torch.onnx": logging.ERROR, "onnxscript": logging.WARNING, "onnx_ir": logging.WARNING}
 
 
-def export_branch(network: UNetWavelet, *, form: Form = "identity", size_px: int = 512) -> bytes:
+def export_branch(
+    network: UNetWavelet,
+    *,
+    form: Form = "identity",
+    normalisation: Normalisation = "two_pass",
+    size_px: int = 512,
+    example: Tensor | None = None,
+) -> bytes:
     """Rewrite one branch, export it to ONNX and check the file.
 
     Input `image` (batch, C, size, size) float32, output `probability` (batch, 1, size, size) float32; the sigmoid is inside,
@@ -40,7 +48,9 @@ def export_branch(network: UNetWavelet, *, form: Form = "identity", size_px: int
     Args:
         network: the trained branch in library form, float32; not modified.
         form: `identity` or `convolution`; exactly equal.
+        normalisation: `two_pass` or `instance`, see `branch.with_normalisation`.
         size_px: height and width in px, a multiple of 2^levels.
+        example: (N, C, size, size) on which the rewrites prove themselves; default: uniform noise.
 
     Returns:
         The content of the ONNX file.
@@ -50,14 +60,16 @@ def export_branch(network: UNetWavelet, *, form: Form = "identity", size_px: int
         ExportError: the exporter failed, or the file holds what it must not (`onnx_checks`).
     """
     network.check_input(torch.empty(2, network.config.in_channels, size_px, size_px, device="meta"))
-    branch = DeployedBranch(deployed_form(network, form))
+    example = uniform_noise(network, size_px) if example is None else example
+    rewritten = deployed_form(network, form, example=example)
+    branch = DeployedBranch(with_normalisation(rewritten, normalisation, example))
     model = _trace(branch, (2, network.config.in_channels, size_px, size_px))
     removed = constant_reshape(model)
     strip_metadata(model)
     stable_names(model)
     logger.info("%s form: %d nodes, %d shape computations made constant", form, len(model.graph.node), removed)
     content = model.SerializeToString(deterministic=True)
-    check_onnx(content, network.config, form, size_px)
+    check_onnx(content, network.config, form, normalisation, size_px)
     return content
 
 

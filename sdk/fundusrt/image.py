@@ -179,6 +179,8 @@ def _read_file(path: Path, subject: str, max_megapixels: float) -> bytes:
                 fix="check that this is an image, or raise max_megapixels",
             )
         data = path.read_bytes()
+    except InvalidInput:  # which is a ValueError, too
+        raise
     except FileNotFoundError as error:
         raise InvalidInput(subject, got="no such file", expected=_FORMATS, fix="check the path") from error
     except PermissionError as error:

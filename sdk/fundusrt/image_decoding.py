@@ -47,11 +47,12 @@ def _decode(data: bytes, header: ImageHeader, subject: str) -> NDArray[Any]:
             expected=f"{header.height} x {header.width} px that can be decoded",
             fix="copy or export the file again",
         )
-    if pixels.shape[:2] != (header.height, header.width) or pixels.dtype.itemsize * 8 != header.bits:
+    lost_colour = header.colour == "rgb" and pixels.ndim == 2
+    if lost_colour or pixels.shape[:2] != (header.height, header.width) or pixels.dtype.itemsize * 8 != header.bits:
         raise InvalidInput(
             subject,
             got=f"decoded pixels of shape {pixels.shape} and type {pixels.dtype}",
-            expected=f"{header.height} x {header.width} px of {header.bits} bits, as its header says",
+            expected=f"{header.height} x {header.width} px, {header.colour} of {header.bits} bits, as its header says",
             fix="export the file again, as PNG",
         )
     return pixels
@@ -69,7 +70,7 @@ def _decode_opencv(data: bytes, header: ImageHeader, subject: str) -> NDArray[An
     try:
         return cast("NDArray[Any] | None", cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED))
     except cv2.error as error:
-        reason = str(getattr(error, "err", error)).strip() or "unknown error"
+        reason = str(getattr(error, "err", None) or error).strip()
         raise InvalidInput(
             subject,
             got=f"{header.format} data that OpenCV refuses ({reason})",

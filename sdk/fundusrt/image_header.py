@@ -166,13 +166,11 @@ def _probe_jpeg(data: bytes, subject: str) -> ImageHeader:
 def _probe_bmp(data: bytes, subject: str) -> ImageHeader:
     """Read the file and information headers; rows are padded to four bytes."""
     pixel_offset, header_size = struct.unpack_from("<II", data, 10)
-    compression = 0
-    if header_size == 12:
-        width, height, _, bits = struct.unpack_from("<HHHH", data, 18)
-    elif header_size >= 40:
-        width, height, _, bits, compression = struct.unpack_from("<iiHHI", data, 18)
-    else:
+    if header_size == 12:  # OpenCV makes these grey
+        raise InvalidInput(subject, got="a BMP of OS/2", expected="a BMP of Windows", fix=_AS_PNG)
+    if header_size < 40:
         raise _damaged("BMP", f"a header of {header_size} bytes", subject)
+    width, height, _, bits, compression = struct.unpack_from("<iiHHI", data, 18)
     if compression not in (0, 3):
         raise InvalidInput(subject, got="a compressed BMP", expected="an uncompressed BMP", fix=_AS_PNG)
     if bits not in (8, 24, 32):
@@ -180,7 +178,10 @@ def _probe_bmp(data: bytes, subject: str) -> ImageHeader:
     height = abs(height)  # negative where the top row comes first
     if len(data) < pixel_offset + (max(width, 0) * bits + 31) // 32 * 4 * height:
         raise _truncated("BMP", data, subject)
-    return ImageHeader("BMP", height, width, colour="rgb", bits=8)
+    (colours,) = struct.unpack_from("<I", data, 46)
+    palette = data[14 + header_size : 14 + header_size + 4 * min(colours or 256, 256)]
+    grey = bits == 8 and palette[::4] == palette[1::4] == palette[2::4]
+    return ImageHeader("BMP", height, width, colour="grey" if grey else "rgb", bits=8)
 
 
 _TIFF_COLOURS = {0: "grey", 1: "grey", 2: "rgb", 3: "rgb", 6: "rgb"}  # PhotometricInterpretation

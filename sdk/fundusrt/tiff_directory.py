@@ -41,7 +41,7 @@ class TiffDirectory:
         if tag not in self.entries:
             return default
         kind, count, position = self.entries[tag]
-        if kind not in _INTEGER_CODES or not 0 < count <= len(self.data):
+        if kind not in _INTEGER_CODES or not 0 < count <= len(self.data) or position > len(self.data):
             raise struct.error(f"tag {tag} has {count} values of type {kind}")
         return struct.unpack_from(f"{self.order}{count}{_INTEGER_CODES[kind]}", self.data, position)
 
@@ -72,6 +72,8 @@ def read_directory(data: bytes, position: int | None = None) -> TiffDirectory:
     word = "Q" if big else "I"
     word_bytes, head_bytes = (8, 12) if big else (4, 8)
     start: int = struct.unpack_from(order + word, data, 8 if big else 4)[0] if position is None else position
+    if start > len(data):
+        raise struct.error("the directory begins after the data")
     count: int = struct.unpack_from(order + ("Q" if big else "H"), data, start)[0]
     start += 8 if big else 2
     if start + count * (head_bytes + word_bytes) + word_bytes > len(data):

@@ -53,9 +53,14 @@ def test_the_block_may_replace_the_temporary_file(tmp_path):
 def test_a_failing_block_leaves_everything_as_it_was(tmp_path, fault):
     path = tmp_path / "mask.png"
     path.write_bytes(b"old")
-    with pytest.raises(type(fault)), atomic_write(path) as temporary:
-        temporary.write_bytes(b"half")
-        raise fault
+
+    def write_half():
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(b"half")
+            raise fault
+
+    with pytest.raises(type(fault)):
+        write_half()
     assert path.read_bytes() == b"old"
     assert names(tmp_path) == ["mask.png"]
 
@@ -95,9 +100,13 @@ def test_a_disk_that_is_full_while_the_block_writes(tmp_path):
         pytest.skip("this system has no /dev/full")
     path = tmp_path / "mask.png"
     path.write_bytes(b"old")
-    with pytest.raises(OutputError, match="No space left on device; expected a file that can be written; free some"):
+
+    def write_too_much():
         with atomic_write(path), Path("/dev/full").open("wb") as full:
             full.write(b"new")
+
+    with pytest.raises(OutputError, match="No space left on device; expected a file that can be written; free some"):
+        write_too_much()
     assert path.read_bytes() == b"old"
     assert names(tmp_path) == ["mask.png"]
 
@@ -165,7 +174,7 @@ def test_a_link_stays_a_link_and_its_file_is_replaced(tmp_path):
 def test_a_loop_of_links(tmp_path):
     (tmp_path / "a").symlink_to(tmp_path / "b")
     (tmp_path / "b").symlink_to(tmp_path / "a")
-    with pytest.raises(OutputError, match=f"{tmp_path}/a: got "):
+    with pytest.raises(OutputError, match="a: got "):
         write_bytes(tmp_path / "a", b"new")
     assert names(tmp_path) == ["a", "b"]
 
@@ -204,7 +213,7 @@ def test_file_and_folder_are_forced_to_the_disk_in_order(tmp_path, monkeypatch):
 
 
 def test_inner_errors_keep_their_own_subject(tmp_path):
-    with pytest.raises(OutputError, match="inner.png: got No such file"), atomic_write(tmp_path / "outer.png"):
+    with pytest.raises(OutputError, match=r"inner\.png: got No such file"), atomic_write(tmp_path / "outer.png"):
         write_bytes(tmp_path / "missing" / "inner.png", b"")
     assert names(tmp_path) == []
 

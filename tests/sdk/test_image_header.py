@@ -31,6 +31,7 @@ SAMPLES = "expected 8- or 16-bit unsigned grey or RGB; export it again as an 8- 
         (make.pillow(RGB, "JPEG", restart_marker_rows=1), ImageHeader("JPEG", 48, 64, "rgb", 8)),
         (make.pillow(RGB, "JPEG", exif=b"Exif\0\0" + make.exif(8)), ImageHeader("JPEG", 48, 64, "rgb", 8, False, 8)),
         (make.bmp(RGB), ImageHeader("BMP", 48, 64, "rgb", 8)),
+        (make.bmp(GREY), ImageHeader("BMP", 48, 64, "grey", 8)),
         (make.bmp(RGB, top_down=True), ImageHeader("BMP", 48, 64, "rgb", 8)),
         (make.tiff(GREY16), ImageHeader("TIFF", 48, 64, "grey", 16)),
         (make.tiff(RGB, bigtiff=True, byteorder=">"), ImageHeader("TIFF", 48, 64, "rgb", 8)),
@@ -83,6 +84,7 @@ def test_orientation_of_a_tiff_comes_with_the_bytes_that_undo_it():
         (make.bmp(RGB)[:-1], "eye: got a truncated or malformed BMP (9269 bytes); expected a complete BMP; copy or"),
         (make.bmp(RGB)[:28] + struct.pack("<H", 4) + make.bmp(RGB)[30:], f"eye: got 4 bits per pixel; {SAMPLES}"),
         (make.bmp(RGB)[:30] + struct.pack("<I", 1) + make.bmp(RGB)[34:], "eye: got a compressed BMP; expected an unc"),
+        (make.bmp(RGB, core=True), "eye: got a BMP of OS/2; expected a BMP of Windows; export it again as an"),
         (make.bmp(RGB)[:14] + struct.pack("<I", 9) + make.bmp(RGB)[18:], "eye: got a damaged BMP: a header of 9 bytes"),
         (
             make.tiff(np.stack([GREY, GREY]), photometric="minisblack"),
@@ -204,4 +206,4 @@ def test_no_bytes_whatever_raise_anything_but_invalid_input(tail, start):
     try:
         probe_header(start + tail, "eye")
     except InvalidInput as error:
-        assert str(error).startswith("eye: got ")
+        assert str(error).startswith("eye: got ")  # noqa: PT017

@@ -48,7 +48,7 @@ def _slow(rng: np.random.Generator, eye: Eye) -> NDArray[np.float32]:
     slow += rng.uniform(-0.1, 0.25) * np.exp(-from_fovea / 4.0)
     depth = rng.uniform(0.25, 0.5)
     slow *= 1.0 - depth * np.exp(-from_fovea / rng.uniform(0.06, 0.16))
-    slow *= 1.0 - rng.uniform(0.3, 0.6) * np.exp(-from_fovea / rng.uniform(0.006, 0.012))
+    slow *= 1.0 - rng.uniform(0.35, 0.7) * np.exp(-from_fovea / rng.uniform(0.006, 0.02))
     return enlarge(slow, eye.height, eye.width)
 
 

@@ -3,7 +3,7 @@
 The rule of the mask, for each lesion alone: pixels where the graded shape of the lesion (without inner structure) is at
 least half its own peak, where that half amplitude is at least `min_contrast` of the local background without vessels
 and `min_increment_grey` grey levels, and to which at least `min_light` of the light gets past rim, lids and lashes. A
-lesion of which less than half its half-amplitude area passes is not drawn at all, so that nothing visible is unmarked
+lesion of which less than 60 % of its half-amplitude area passes is not drawn at all, so that nothing visible is unmarked
 except dim outskirts. Rule of this project; no publication states one.
 """
 

@@ -93,7 +93,7 @@ class _Habit:
     crowd: float
 
 
-_TRUNK = _Habit(20.0, 0.085, 0.035, 0.10, 0.05, 420.0, 3.0, 0.00012, np.inf)
+_TRUNK = _Habit(20.0, 0.065, 0.035, 0.10, 0.05, 400.0, 2.8, 0.0002, np.inf)
 _BRANCH = _Habit(12.0, 0.15, 0.02, 0.0, 0.14, 120.0, 1.8, 0.0005, 2.4)
 _TWIG = _Habit(8.0, 0.20, 0.0, 0.0, 0.12, 50.0, 1.3, 0.0005, 2.8)
 _TUFT = _Habit(7.0, 0.14, 0.0, 0.0, 0.0, 60.0, 1.0, 0.0010, 5.0)
@@ -150,7 +150,7 @@ def grow_vessels(rng: np.random.Generator, eye: Eye) -> VesselTree:
 
 def _thinned(pieces: _Pieces, habit: _Habit) -> NDArray[np.float64]:
     """Widths with every path thinning out towards its end."""
-    return pieces.width * np.clip((pieces.before_end() + 1.0) * habit.step_px / 90.0, 0.3, 1.0)
+    return pieces.width * np.clip((pieces.before_end() + 1.0) * habit.step_px / 80.0, 0.5, 1.0)
 
 
 def _trunks(rng: np.random.Generator, eye: Eye) -> _Tips:
@@ -243,14 +243,14 @@ def _fork(rng: np.random.Generator, ground: Ground, tips: _Tips, habit: _Habit, 
     left, right = _room(ground, child, habit, 2.0)
     side = np.where(left < right, -1.0, 1.0) * np.where(rng.random(n) < 0.12, -1.0, 1.0)
     child.width = child.width * (1.0 - share**3) ** (1 / 3)
-    child.heading = child.heading + side * spread * 0.72
+    child.heading = child.heading + side * spread * 0.68
     child.drift = np.zeros(n)
     child.fork_in_px = habit.fork_px * rng.uniform(0.3, 1.7, n)
     child.left_px = child.left_px * rng.uniform(0.5, 1.0, n)
     child.path = paths + np.arange(n)
     child.age = np.zeros(n, np.int64)
     tips.width[forks] *= share
-    tips.heading[forks] -= side * spread * 0.28
+    tips.heading[forks] -= side * spread * 0.40
     tips.fork_in_px[forks] = habit.fork_px * rng.uniform(0.4, 1.7, n)
     return tips.joined(child.keep(child.width > habit.min_width_px)), paths + n
 
