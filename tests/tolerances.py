@@ -8,8 +8,8 @@ FLOAT32_ULP_AT_1 = 2.0**-24
 # `to_tensor` multiplies by float32(1/255) instead of dividing: the constant and the product are each rounded once.
 TO_TENSOR = 2.0**-23
 
-# Two float32 evaluations of the same sigmoid, |slope| <= 40: the score's rounding (2**-24 * 40) times the largest slope of
-# the sigmoid (1/4), twice, rounded up to a power of two.
+# Two float32 evaluations of the same sigmoid, |slope| <= 40: the score's rounding (2**-24 * 40) times the largest slope
+# of the sigmoid (1/4), twice, rounded up to a power of two.
 SIGMOID_FLOAT32 = 2.0**-19
 
 # Probabilities in a 16-bit PNG: half a step.
@@ -30,3 +30,8 @@ WAVELET_STEP_FLOAT64 = 1e-13
 
 # Loss of float32 maps against plain Python in float64: n = 1e3..1e4 terms summed in float32, relative error below n * 2**-24 / 10.
 LOSS_FLOAT32 = 1e-5
+
+# A rewritten wavelet transform against pytorch_wavelets and PyWavelets, relative to max(1, largest value): L^2 <= 102^2 products a
+# level, up to three levels, in another order of summation: 1e4 * 2**-53 = 1e-12; in float32 errors add up like sqrt(1e4) * 2**-24.
+WAVELET_REWRITE_FLOAT64 = 1e-12
+WAVELET_REWRITE_FLOAT32 = 1e-5

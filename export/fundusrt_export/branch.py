@@ -89,8 +89,8 @@ def with_normalisation(network: nn.Module, normalisation: Normalisation, example
 
     Args:
         network: any form; not modified.
-        normalisation: `two_pass` for ONNX Runtime, whose own is inaccurate (`rewrite.group_norm`); `instance`, the exporter's,
-            for runtimes that recognise and fuse it (TensorRT).
+        normalisation: `two_pass` for ONNX Runtime, whose own is inaccurate (`rewrite.group_norm`); `instance`, the
+            exporter's, for runtimes that recognise and fuse it (TensorRT).
         example: (N, C, H, W) for the proof.
 
     Raises:

@@ -31,10 +31,14 @@ def check_target(out: Path, *, overwrite: bool) -> None:
     if not out.exists():
         return
     if not overwrite:
-        raise OutputError(out, got="it exists already", expected="a new name", fix="choose another, or pass --overwrite")
+        raise OutputError(
+            out, got="it exists already", expected="a new name", fix="choose another, or pass --overwrite"
+        )
     is_bundle = out.is_file() if out.suffix == ".frt" else (out / MANIFEST_FILE).is_file()
     if not is_bundle:
-        raise OutputError(out, got="something that is no bundle", expected="a bundle to replace", fix="choose another name")
+        raise OutputError(
+            out, got="something that is no bundle", expected="a bundle to replace", fix="choose another name"
+        )
 
 
 @contextlib.contextmanager
@@ -86,7 +90,7 @@ def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _put_in_place(staged: Path, out: Path) -> None:
-    """Folders cannot replace one another in one step: the old one steps aside and comes back if the new one cannot enter."""
+    """Folders cannot replace one another in one step: the old one steps aside, and comes back if the new one fails."""
     if not out.exists():
         os.rename(staged, out)
         return

@@ -18,7 +18,7 @@ from fundusrt_training.checkpoints import load_checkpoint, read_metadata
 from fundusrt_training.models.unet_wavelet import UNetWavelet
 from fundusrt_training.systems.cmwnet_config import CmwnetConfig
 
-__all__ = ["TrainedSystem", "load_trained"]
+__all__ = ["ROLES", "TrainedSystem", "load_trained"]
 
 ROLES: tuple[Role, Role] = ("large", "small")
 

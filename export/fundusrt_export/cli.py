@@ -11,14 +11,25 @@ __all__ = ["export"]
 
 @click.command()
 @click.argument("checkpoint", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="NAME.frt for one file, else a folder.")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), required=True, help="NAME.frt for one file, else a folder."
+)
 @click.option("--name", default=None, help="Name of the bundle.  [default: the output's name]")
 @click.option("--model-version", default="0.1.0", show_default=True, help="Version of the model.")
 @click.option("--form", type=click.Choice(["identity", "convolution"]), default="identity", show_default=True)
-@click.option("--golden", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None,
-              help="Image stored in the bundle with its vectors; must be free to share.  [default: a generated angiogram]")
-@click.option("--parity-image", "parity_images", type=click.Path(exists=True, dir_okay=False, path_type=Path), multiple=True,
-              help="Further image to measure on; only its hash is stored. Repeatable.")
+@click.option(
+    "--golden",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=None,
+    help="Image stored in the bundle with its vectors; must be free to share.  [default: a generated angiogram]",
+)
+@click.option(
+    "--parity-image",
+    "parity_images",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    help="Further image to measure on; only its hash is stored. Repeatable.",
+)
 @click.option("--label", default=None, help="What a mask pixel means.  [default: leakage]")
 @click.option("--description", default=None, help="One or two sentences.")
 @click.option("--intended-use", default=None, help="What the model may be used for.")
@@ -41,9 +52,9 @@ def export(
 ) -> None:
     """Turn a CMWNet CHECKPOINT into a bundle the SDK runs.
 
-    The wavelet steps are rewritten exactly, both branches go to ONNX, and the agreement with PyTorch is measured at every step
-    on real windows. The bundle carries these figures as its certificate. If one does not hold, nothing is written and the exit
-    code is not 0.
+    The wavelet steps are rewritten exactly, both branches go to ONNX, and the agreement with PyTorch is measured at
+    every step on real windows. The bundle carries these figures as its certificate. If one does not hold, nothing is
+    written and the exit code is not 0.
     """
     import torch
 

@@ -1,10 +1,10 @@
 """Errors of the export side; all are `FundusRTError`.
 
-    FundusRTError
-    ├── RewriteDeclined     a model that cannot be rewritten exactly; nothing was changed
-    ├── RewriteMismatch     a rewrite whose result differs from the original
-    ├── ExportError         an ONNX file that is not what it must be
-    └── ParityError         a rung of the parity ladder that does not hold
+FundusRTError
+├── RewriteDeclined     a model that cannot be rewritten exactly; nothing was changed
+├── RewriteMismatch     a rewrite whose result differs from the original
+├── ExportError         an ONNX file that is not what it must be
+└── ParityError         a rung of the parity ladder that does not hold
 """
 
 from __future__ import annotations

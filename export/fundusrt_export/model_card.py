@@ -1,4 +1,4 @@
-"""The model card of a bundle: what it is for, what it was made from, how well it was measured to agree with its training."""
+"""The model card of a bundle: what it is for, what it was made from, how well it agrees with its training."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ class BundleInfo:
     limits: str = "Not evaluated on other cameras, other phases of the angiogram, or colour fundus photographs."
 
 
-def model_card(info: BundleInfo, facts: dict[str, Any], rungs: Sequence[Rung], form: str, checkpoint_sha256: str) -> bytes:
+def model_card(
+    info: BundleInfo, facts: dict[str, Any], rungs: Sequence[Rung], form: str, checkpoint_sha256: str
+) -> bytes:
     """Return `MODEL_CARD.md`.
 
     Args:
@@ -60,7 +62,7 @@ def model_card(info: BundleInfo, facts: dict[str, Any], rungs: Sequence[Rung], f
         f"| results | {info.results} |",
         f"| limits | {info.limits} |",
         "| system | CMWNet: two UNet-Wavelet branches (whole image, tiles), CGNR, fusion |",
-        f"| network | base {unet.get('base', '?')}, {unet.get('levels', '?')} levels, wavelet {unet.get('wave', '?')} |",
+        f"| network | {', '.join(f'{key} {unet[key]}' for key in ('base', 'levels', 'wave') if key in unet)} |",
         f"| form | {form}, float32, ONNX opset 18 |",
         f"| checkpoint | step {facts.get('step', '?')}, sha256 {checkpoint_sha256} |",
         "",

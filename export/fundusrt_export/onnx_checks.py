@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 import onnx
 from onnx import TensorProto
@@ -15,7 +16,18 @@ from fundusrt_training.models.unet_wavelet import UNetWaveletConfig
 __all__ = ["FORBIDDEN_OPS", "check_onnx", "op_budget"]
 
 FORBIDDEN_OPS = frozenset(
-    {"CumSum", "GatherND", "If", "Loop", "NonZero", "RandomNormal", "RandomUniform", "Scan", "ScatterElements", "ScatterND"}
+    {
+        "CumSum",
+        "GatherND",
+        "If",
+        "Loop",
+        "NonZero",
+        "RandomNormal",
+        "RandomUniform",
+        "Scan",
+        "ScatterElements",
+        "ScatterND",
+    }
 )
 """Operators that some runtime lacks, runs slowly or cannot plan for; none is needed by these networks."""
 
@@ -81,7 +93,7 @@ def check_onnx(content: bytes, config: UNetWaveletConfig, form: str, normalisati
         )
 
 
-def _shape(values: list[onnx.ValueInfoProto]) -> list[int | str]:
+def _shape(values: Iterable[onnx.ValueInfoProto]) -> list[int | str]:
     return [
         size.dim_value if size.HasField("dim_value") else size.dim_param
         for value in values

@@ -40,10 +40,10 @@ def export_branch(
 ) -> bytes:
     """Rewrite one branch, export it to ONNX and check the file.
 
-    Input `image` (batch, C, size, size) float32, output `probability` (batch, 1, size, size) float32; the sigmoid is inside,
-    the threshold is not. The batch is free, height and width are fixed. Opset 18: from 21 on GroupNorm becomes an operator
-    that TensorRT refuses and ONNX Runtime expands on the CPU. The bytes depend on the weights, the configuration and the
-    package versions only.
+    Input `image` (batch, C, size, size) float32, output `probability` (batch, 1, size, size) float32; the sigmoid is
+    inside, the threshold is not. The batch is free, height and width are fixed. Opset 18: from 21 on GroupNorm
+    becomes an operator that TensorRT refuses and ONNX Runtime expands on the CPU. The bytes depend on the weights,
+    the configuration and the package versions only.
 
     Args:
         network: the trained branch in library form, float32; not modified.
@@ -90,14 +90,16 @@ def _trace(branch: DeployedBranch, shape: tuple[int, int, int, int]) -> onnx.Mod
                 verbose=False,
             )
     except torch.onnx.OnnxExporterError as error:
-        raise ExportError("ONNX export", got=str(error).splitlines()[0], fix="see the exporter's own message above") from error
+        raise ExportError(
+            "ONNX export", got=str(error).splitlines()[0], fix="see the exporter's own message above"
+        ) from error
     model: onnx.ModelProto = program.model_proto
     return model
 
 
 @contextmanager
 def _quiet_exporter() -> Generator[None]:
-    """Drop the exporter's notes about PyTorch's own future and about absent optional packages; pass on every other warning."""
+    """Drop the exporter's notes about PyTorch's future and absent optional packages; pass on every other warning."""
     loggers = {logging.getLogger(name): level for name, level in _LOG_LEVELS.items()}
     before = {log: log.level for log in loggers}
     with warnings.catch_warnings(record=True) as caught:

@@ -1,4 +1,4 @@
-"""Checkpoint to certified bundle: rewrite, export, measure every rung, write. Nothing is written unless every rung holds."""
+"""Checkpoint to certified bundle: rewrite, export, measure; nothing is written unless every rung holds."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 from torch import nn
 
+from fundusrt.backends.base import InferenceSession
 from fundusrt.backends.onnxruntime import OnnxRuntimeSession
 from fundusrt.bundle import MANIFEST_FILE, Bundle
 from fundusrt.certificate import Certificate, Rung
@@ -20,7 +21,7 @@ from fundusrt.pipeline import SegmentationPipeline
 from fundusrt.verification import verify_bundle
 from fundusrt_export.branch import FORMS, Form, deployed_form
 from fundusrt_export.bundle_writer import check_target, staged_bundle
-from fundusrt_export.checkpoint_networks import TrainedSystem, load_trained
+from fundusrt_export.checkpoint_networks import ROLES, TrainedSystem, load_trained
 from fundusrt_export.errors import ParityError, RewriteDeclined
 from fundusrt_export.golden_vectors import GOLDEN, golden_files, golden_source
 from fundusrt_export.model_card import BundleInfo, model_card
@@ -63,7 +64,8 @@ def export_bundle(
         out: `NAME.frt` for one file, anything else for a folder.
         info: name, version and the words of the model card.
         form: graph form of the networks.
-        golden: image whose vectors are stored in the bundle, so it must be free to share; default: a generated angiogram.
+        golden: image whose vectors are stored in the bundle, so it must be free to share; default: a generated
+            angiogram.
         parity_images: further images to measure on; only their hashes are stored.
         threads: of ONNX Runtime; None for one per core.
         overwrite: replace an existing bundle.
@@ -74,7 +76,8 @@ def export_bundle(
 
     Raises:
         InvalidInput: the checkpoint or an image cannot be used.
-        RewriteDeclined, RewriteMismatch, ExportError: the network has no exact form, or its export is not what it must be.
+        RewriteDeclined, RewriteMismatch, ExportError: the network has no exact form, or its export is not what it
+            must be.
         ParityError: a rung does not hold.
         OutputError: `out` cannot be written, or exists.
     """
@@ -86,7 +89,7 @@ def export_bundle(
     inputs = ParityInputs.of(images, config.preprocess_spec(), config.tile_spec(), config.whole_spec())
 
     progress(f"rewriting the wavelet steps ({form} form)")
-    rewritten = {role: _forms(trained, role, form, inputs) for role in trained.networks}
+    rewritten: dict[Role, Mapping[str, nn.Module]] = {role: _forms(trained, role, form, inputs) for role in ROLES}
     rungs = [wavelet_rewrite(trained.networks, rewritten, inputs)]
     progress(_summary(rungs[-1]))
 
@@ -96,10 +99,10 @@ def export_bundle(
         f"{role}.onnx": export_branch(network, form=form, size_px=sizes[role])
         for role, network in trained.networks.items()
     }
-    sessions = {
-        role: OnnxRuntimeSession(files[f"{role}.onnx"], source=f"{role}.onnx", threads=threads) for role in trained.networks
+    sessions: dict[Role, InferenceSession] = {
+        role: OnnxRuntimeSession(files[f"{role}.onnx"], source=f"{role}.onnx", threads=threads) for role in ROLES
     }
-    exported: dict[Role, nn.Module] = {role: forms[form] for role, forms in rewritten.items()}
+    exported: dict[Role, nn.Module] = {role: rewritten[role][form] for role in ROLES}
     rungs.append(torch_to_onnxruntime(exported, sessions, inputs))
     progress(_summary(rungs[-1]))
 
@@ -165,7 +168,7 @@ def _manifest(
     records = dict.fromkeys((*GOLDEN.model_dump().values(), _CERTIFICATE, _MODEL_CARD), empty)
     for name, content in files.items():
         records[name] = FileRecord(sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
-    networks = {
+    networks: dict[Role, NetworkSpec] = {
         role: NetworkSpec(
             role="whole_image" if role == "large" else "tile",
             input=TensorSpec(
@@ -174,7 +177,7 @@ def _manifest(
             output=TensorSpec(name=OUTPUT, dtype="float32", shape=("batch", 1, sizes[role], sizes[role])),
             variants=(VariantSpec(file=f"{role}.onnx", form=form),),
         )
-        for role in trained.networks
+        for role in ROLES
     }
     try:
         return Manifest(

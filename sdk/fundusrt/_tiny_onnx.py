@@ -1,7 +1,7 @@
 """The smallest useful ONNX file, written byte by byte: `fundusrt.testing` must work where the onnx package is absent.
 
-The network judges each pixel by itself: probability = sigmoid(w . rgb + b), a 1x1 convolution and a sigmoid. Field numbers
-are those of onnx.proto (opset 18).
+The network judges each pixel by itself: probability = sigmoid(w . rgb + b), a 1x1 convolution and a sigmoid. Field
+numbers are those of onnx.proto (opset 18).
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ _MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 _MAX_BUNDLE_BYTES = 2**31  # an ONNX file cannot be larger; a manifest that claims more is a trap for the memory
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others decompress without a bound
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*(/[A-Za-z0-9_][A-Za-z0-9_.\-]*)*")
-# What zipfile raises for damaged files, beside OSError, ValueError, RuntimeError and EOFError.
-_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, IndexError, OverflowError)
+# What zipfile raises for damaged files, beside OSError, ValueError and EOFError.
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, RuntimeError, IndexError, OverflowError)
 
 
 class _Storage(Protocol):
@@ -101,15 +101,16 @@ class Bundle:
 
         import numpy as np
 
+        content = self.read_bytes(name)
         try:
-            loaded: Any = np.load(io.BytesIO(self.read_bytes(name)), allow_pickle=False)
+            loaded: Any = np.load(io.BytesIO(content), allow_pickle=False)
             archive: Any = getattr(loaded, "zip", None)
             if archive is not None:
                 _refuse_larger(sum(info.file_size for info in archive.infolist()), _MAX_BUNDLE_BYTES)
                 (only,) = loaded.files
                 loaded = loaded[only]
             return np.asarray(loaded)
-        except (ValueError, OSError, EOFError, KeyError, MemoryError, *_ZIP_ERRORS) as error:
+        except Exception as error:  # NumPy passes on what its zip reader and its header parser raise, a dozen types
             raise BundleError(f"{self.source}, {name}", got=str(error), expected="one plain NumPy array") from error
 
     def read_image(self, name: str) -> npt.NDArray[np.uint8]:
@@ -196,7 +197,7 @@ def _read(storage: _Storage, name: str, limit: int, source: str) -> bytes:
         raise BundleError(
             f"{source}, {name}", got="no such file", expected="a complete bundle", fix="copy or export it again"
         ) from error
-    except (OSError, ValueError, RuntimeError, EOFError, *_ZIP_ERRORS) as error:
+    except (OSError, ValueError, EOFError, *_ZIP_ERRORS) as error:
         raise BundleError(
             f"{source}, {name}", got=str(error), expected="a readable file", fix="copy or export the bundle again"
         ) from error
@@ -234,7 +235,7 @@ class _Zip:
     def __init__(self, path: Path, source: str) -> None:
         try:
             self._zip = zipfile.ZipFile(path)
-        except (OSError, ValueError, *_ZIP_ERRORS) as error:
+        except (OSError, ValueError, EOFError, *_ZIP_ERRORS) as error:
             raise BundleError(
                 source, got=str(error), expected="a bundle folder or a .frt (zip) file", fix="copy or export it again"
             ) from error

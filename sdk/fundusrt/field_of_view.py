@@ -34,7 +34,6 @@ _LEAST_BRIGHT_END = 1020  # of a 16-bit image: what the logarithm counts as 255 
 _LEAST_RATING = 0.2 * _OCTAVE
 _BAND = 0.012  # width of a band, of the longer side
 _TAB = 0.025  # radius of the disc that a part of the shape must hold to count, of the longer side
-_CORNER = 1.4  # radii: how far from a disc that fits inside the shape may reach; 1.41 keeps a right angle
 _GAP = 0.03  # dark gaps up to this width, of the longer side, join what lies beside them: shadows of lashes
 _LEAST_SOLIDITY = 0.85  # an outline that fills less of its convex hull keeps its bays
 _LEAST_PIECE = 0.02  # of the largest piece: smaller ones are dust or lettering
@@ -169,7 +168,7 @@ def _filled(mask: _Bytes, *, convex: bool) -> _Bytes:
 
 
 def _without_tabs(mask: _Bytes, radius_px: float) -> _Bytes:
-    """Keep what is near a disc that fits inside the shape, which goes on beyond the frame's border."""
+    """Open with a disc (erode, dilate) by distances; the shape is taken to go on beyond the frame's border."""
     import cv2
 
     if mask.all():
@@ -179,7 +178,7 @@ def _without_tabs(mask: _Bytes, radius_px: float) -> _Bytes:
     )
     if outside_core.all():
         return outside_core ^ np.uint8(255)
-    near_core = cv2.distanceTransform(outside_core, cv2.DIST_L2, cv2.DIST_MASK_5) <= _CORNER * radius_px
+    near_core = cv2.distanceTransform(outside_core, cv2.DIST_L2, cv2.DIST_MASK_5) <= radius_px
     return np.where(near_core, mask, np.uint8(0))
 
 

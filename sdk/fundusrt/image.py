@@ -220,7 +220,7 @@ def _checked_pixels(array: object, subject: str) -> Pixels:
         raise InvalidInput(subject, got=got, expected=expected, fix=fix)
     if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] != 3) or 0 in values.shape:
         raise InvalidInput(subject, got=got, expected=expected, fix=_shape_fix(values.shape))
-    return np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("=")).view(np.ndarray)
+    return np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
 
 
 def _shape_fix(shape: tuple[int, ...]) -> str:
@@ -263,11 +263,11 @@ def _checked_fov(fov: object, shape: tuple[int, ...], subject: str) -> NDArray[n
     if mask.shape != shape:
         fix = "make it from the same image, or leave it out to have it found"
         raise InvalidInput(f"{subject}: fov", got=got, expected=expected, fix=fix)
-    return np.ascontiguousarray(mask).view(np.ndarray)
+    return np.ascontiguousarray(mask)
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:
     """Return a view that cannot be written through; the caller's own array stays as it was."""
-    view = array.view()
+    view = array.view(np.ndarray)
     view.flags.writeable = False
     return view

@@ -33,6 +33,9 @@ __all__ = ["SegmentationPipeline"]
 Bytes = npt.NDArray[np.uint8]
 Map = npt.NDArray[np.float32]
 
+# A power of two, so that 1 - margin and 1 - (1 - margin) are exact in float32; with 1e-6 the logit near 1 is 1 % off.
+_LOGIT_MARGIN = np.float32(2.0**-20)
+
 
 class SegmentationPipeline:
     """Whole-image and tile network over one manifest; call it with an image.
@@ -143,7 +146,7 @@ class SegmentationPipeline:
             return p
         if self.manifest.postprocess.upsample_on == "prob":
             return np.asarray(cv2.resize(p, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-        clipped = np.clip(p, 1e-6, 1.0 - 1e-6)
+        clipped = np.clip(p, _LOGIT_MARGIN, np.float32(1.0) - _LOGIT_MARGIN)
         logit = np.log(clipped / (1.0 - clipped))
         resized = cv2.resize(logit, (width, height), interpolation=cv2.INTER_LINEAR)
         return (1.0 / (1.0 + np.exp(-resized))).astype(np.float32)

@@ -39,7 +39,7 @@ Batch = npt.NDArray[np.float32]
 # Slope and bias on the mean of the channels: the whole-image network is unsure, the tile network sharp and stricter.
 _LARGE = (12.0, -7.2)
 _SMALL = (40.0, -28.0)
-_IDENTITY = {
+_IDENTITY: dict[str, Any] = {
     "bundle": "tiny",
     "bundle_version": "0",
     "bundle_sha256": "0" * 64,
@@ -60,8 +60,8 @@ def assert_maps_close(actual: Mapping[str, Array], expected: Mapping[str, Array]
         max_abs: largest allowed absolute difference of one element; 0 for equal.
 
     Raises:
-        AssertionError: a name is missing or too many, or an array differs in shape, dtype or value. NaN and infinity always
-            differ, even from themselves.
+        AssertionError: a name is missing or too many, or an array differs in shape, dtype or value. NaN and infinity
+            always differ, even from themselves.
     """
     problems = [f"{name}: missing" for name in expected if name not in actual]
     problems += [f"{name}: not expected" for name in actual if name not in expected]

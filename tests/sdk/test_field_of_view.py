@@ -105,9 +105,12 @@ def test_dark_angiogram_with_shadows_and_a_periphery_that_is_almost_black():
 def test_tab_at_the_rim_and_lettering_are_left_out():
     expected = disc(900, 1200, 420)
     pixels = np.where(expected, np.uint8(120), np.uint8(4))
-    pixels[140:180, 850:900] = 120  # the tab that marks which side is up
+    pixels[120:160, 880:930] = 120  # the tab that marks which side is up, 40 px beyond the rim
     pixels[860:880, 20:200:12] = 255  # a date
-    assert overlap(find_field_of_view(pixels), expected) > 0.99
+    found = find_field_of_view(pixels)
+    assert overlap(found, expected) > 0.99
+    assert not found[120:130, 920:930].any()
+    assert not found[860:880].any(axis=0)[:150].any()
 
 
 def test_montage_keeps_its_bays():

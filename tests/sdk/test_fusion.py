@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
-
 from fundusrt import InvalidInput
 from fundusrt.fusion import fuse
 from fundusrt.manifest import CgnrSpec, PostprocessSpec
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 ORDERS = ("cgnr_then_fuse", "fuse_then_cgnr", "cgnr_only")
 # Both sides of each threshold used here, and its neighbours in float32.
@@ -32,7 +31,9 @@ def reference(p_large: np.ndarray, p_small: np.ndarray, post: PostprocessSpec) -
 
     height, width = p_small.shape
     mixed = post.order == "fuse_then_cgnr"
-    base = np.array([[blend(a, b) if mixed else b for a, b in zip(*r, strict=True)] for r in zip(p_large, p_small, strict=True)])
+    base = np.array(
+        [[blend(a, b) if mixed else b for a, b in zip(*r, strict=True)] for r in zip(p_large, p_small, strict=True)]
+    )
     result = base.copy()
     for y in range(height):
         for x in range(width):
@@ -114,7 +115,10 @@ def test_equal_maps_stay_as_they_are(pair: tuple[Any, Any], w: float) -> None:
 def test_the_mode_of_cgnr_is_the_manifest_s() -> None:
     p_small, p_large = np.zeros((1, 9), np.float32), np.full((1, 9), 0.9, np.float32)
     p_small[0, 0] = 1.0
-    on = {mode: int((fuse(p_large, p_small, spec(w_large=0.0, mode=mode)) >= 0.5).sum()) for mode in ("parallel", "raster")}
+    on = {
+        mode: int((fuse(p_large, p_small, spec(w_large=0.0, mode=mode)) >= 0.5).sum())
+        for mode in ("parallel", "raster")
+    }
     assert on == {"parallel": 2, "raster": 9}
 
 
@@ -123,7 +127,9 @@ def test_the_mode_of_cgnr_is_the_manifest_s() -> None:
 @pytest.mark.parametrize("which", ["p_large", "p_small"])
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf"), 1.5, -0.1])
 @pytest.mark.parametrize("beside", [0.0, 0.9])
-def test_a_value_that_is_no_probability_is_refused(order: str, enabled: bool, which: str, bad: float, beside: float) -> None:
+def test_a_value_that_is_no_probability_is_refused(
+    order: str, enabled: bool, which: str, bad: float, beside: float
+) -> None:
     """Also where CGNR would have put a number from the other map in its place (`beside` on in both maps)."""
     maps = {name: np.full((3, 3), beside, np.float32) for name in ("p_large", "p_small")}
     maps[which][1, 1] = bad

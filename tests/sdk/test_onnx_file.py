@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from onnx import TensorProto, helper, numpy_helper, onnx_ml_pb2
-
 from fundusrt import BundleError
 from fundusrt._tiny_onnx import pixel_classifier
 from fundusrt.onnx_file import _CHILDREN, refuse_external_data
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper, onnx_ml_pb2
 
 
 def tensor(name: str = "w") -> TensorProto:
@@ -143,7 +143,7 @@ def test_the_walk_knows_every_way_to_a_tensor() -> None:
         if message.name not in reaches:
             reaches[message.name] = message.name == "TensorProto"
             children = [field.message_type for field in message.fields if field.message_type]
-            reaches[message.name] |= any([reaches_tensor(child) for child in children])
+            reaches[message.name] |= sum(map(reaches_tensor, children)) > 0
         return reaches[message.name]
 
     def short(name: str) -> str:
@@ -231,7 +231,9 @@ def test_a_message_in_two_parts_is_merged_by_readers() -> None:
     ],
 )
 def test_bytes_that_are_no_message(content: bytes, reason: str) -> None:
-    message = f"model.onnx: got bytes that are no ONNX model .*{reason}.*; expected an ONNX file; export the bundle again"
+    message = (
+        f"model.onnx: got bytes that are no ONNX model .*{reason}.*; expected an ONNX file; export the bundle again"
+    )
     with pytest.raises(BundleError, match=message):
         refuse_external_data(content, "model.onnx")
 
@@ -246,10 +248,8 @@ def test_deep_nesting_is_refused_before_the_stack_ends() -> None:
 
 @given(content=st.binary(max_size=200))
 def test_random_bytes_never_raise_anything_else(content: bytes) -> None:
-    try:
+    with contextlib.suppress(BundleError):
         refuse_external_data(content, "model.onnx")
-    except BundleError:
-        pass
 
 
 CONTENT = pixel_classifier(64, (0.1, 0.2, 0.3), 0.5)
@@ -264,10 +264,8 @@ def test_changed_models_never_raise_anything_else(changes: list[tuple[int, int]]
     for position, value in changes:
         content[position] = value
     for mutant in (bytes(content), bytes(content[:end])):
-        try:
+        with contextlib.suppress(BundleError):
             refuse_external_data(mutant, "model.onnx")
-        except BundleError:
-            pass
 
 
 def test_the_tiny_model_is_what_the_onnx_package_would_write() -> None:

@@ -10,13 +10,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from fundusrt.image import FundusImage, from_array
 from fundusrt.manifest import ClaheSpec, PreprocessSpec, TileSpec, WholeImageSpec
 from fundusrt.preprocess import enhance, fit_to_grid, gamma_table, nearest_index, shrink_whole, to_tensor
 from fundusrt.testing import tiny_image
+from hypothesis import given
+from hypothesis import strategies as st
+
 from tests.tolerances import GREY_LEVEL, TO_TENSOR
 
 PLAIN = PreprocessSpec(clahe=None, gamma=1.0)
@@ -244,7 +244,9 @@ def test_to_tensor_takes_strided_windows() -> None:
 def test_to_tensor_normalises_by_mean_and_std() -> None:
     spec = PreprocessSpec(mean=(0.5, 0.25, 0.0), std=(0.5, 2.0, 1.0))
     window = colour_image()
-    expected = (np.moveaxis(window / 255.0, 2, 0) - np.array(spec.mean)[:, None, None]) / np.array(spec.std)[:, None, None]
+    expected = (np.moveaxis(window / 255.0, 2, 0) - np.array(spec.mean)[:, None, None]) / np.array(spec.std)[
+        :, None, None
+    ]
     # The error before the division, and one more rounding, divided by the smallest std.
     np.testing.assert_allclose(to_tensor(window, spec).astype(np.float64), expected, rtol=0, atol=4 * TO_TENSOR)
 

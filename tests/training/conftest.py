@@ -8,17 +8,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-
 from fundusrt_training.configuration import apply_settings
 from fundusrt_training.systems.cmwnet_config import CmwnetConfig
+from PIL import Image
 
 torch.set_num_threads(1)
 
 TINY = (
-    "unet.base=8", "unet.levels=2", "unet.wavelet_form=haar_identity", "tile.size=32", "global.size=32", "prep.clahe=null",
-    "optim.batch=2", "optim.epochs=2", "optim.steps_per_epoch=3", "optim.tmax=2", "run.val_images=1",
-)  # fmt: skip
+    "unet.base=8",
+    "unet.levels=2",
+    "unet.wavelet_form=haar_identity",
+    "tile.size=32",
+    "global.size=32",
+    "prep.clahe=null",
+    "optim.batch=2",
+    "optim.epochs=2",
+    "optim.steps_per_epoch=3",
+    "optim.tmax=2",
+    "run.val_images=1",
+)
 
 
 def write_case(folder: Path, name: str, height: int, width: int, seed: int, *, grey: bool = True) -> None:

@@ -15,7 +15,8 @@ from fundusrt.errors import InvalidInput, UsageError
 from fundusrt_training.data.angiogram import Angiogram, AngiogramConfig, generate
 from fundusrt_training.data.angiogram.cli import generate_command
 from fundusrt_training.data.angiogram.eye import draw_eye
-from fundusrt_training.data.angiogram.leakage import draw_coverage
+from fundusrt_training.data.angiogram.leakage import draw_coverage, visible_pixels
+from fundusrt_training.data.angiogram.patch import Patch
 from fundusrt_training.data.angiogram.vessels import grow_vessels
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -142,6 +143,29 @@ def test_marked_pixels_are_brighter_by_the_visibility_limit(seed: int) -> None:
     assert gain[drawn].mean() < 0.5 * gain[plain].mean()
 
 
+def _marked(peak: float = 2.0, light: float = 1.0, background: float = 1.0, grey_per_unit: float = 30.0) -> int:
+    """Marked pixels of a lesion with a cone-shaped profile, 0 to 1 and back over 41 px, in an even surrounding."""
+    cone = 1.0 - np.hypot(*np.mgrid[-20:21, -20:21]).astype(np.float32) / 20
+    patch = Patch(30, 30, np.clip(cone, 0, 1), np.ones_like(cone))
+    even = np.ones((101, 101), np.float32)
+    lit, base = even * np.float32(light), even * np.float32(background)
+    return int(visible_pixels(patch, peak, lit, base, grey_per_unit, AngiogramConfig()).sum())
+
+
+def test_rule_of_the_mask() -> None:
+    half_height = np.hypot(*np.mgrid[-20:21, -20:21]) <= 10
+    assert _marked() == half_height.sum()
+    # each limit just kept and just missed: contrast 0.3, 5 grey levels, 12 % of the light
+    assert _marked(peak=0.61) == half_height.sum()
+    assert _marked(peak=0.59) == 0
+    assert _marked(peak=2.0, background=3.4) == 0
+    assert _marked(peak=2.0, grey_per_unit=5.1) == half_height.sum()
+    assert _marked(peak=2.0, grey_per_unit=4.9) == 0
+    assert _marked(peak=2.0, light=0.9, grey_per_unit=5.1) == 0
+    assert _marked(peak=20.0, light=0.13) == half_height.sum()
+    assert _marked(peak=20.0, light=0.11) == 0
+
+
 def test_nothing_hidden_is_marked() -> None:
     config = AngiogramConfig(lid_probability=1.0, lash_probability=1.0, leak_free_fraction=0.0, coverage_median=0.06)
     marked = 0
@@ -228,6 +252,7 @@ def test_command_writes_what_generate_returns(tmp_path: Path, workers: str) -> N
     index = json.loads((tmp_path / "index.json").read_text())
     assert index["format"] == "fundusrt-angiograms/1"
     assert [entry["name"] for entry in index["images"]] == ["0000", "0001", "0002"]
+    assert [entry["seed"] for entry in index["images"]] == [20, 21, 22]
     for entry in index["images"]:
         angiogram = generate(entry["seed"], height=128, width=160)
         wanted = {

@@ -71,7 +71,9 @@ def test_grey_equals_three_equal_planes() -> None:
     for seed in range(20):
         draw = draw_augmentation(AugmentationConfig(jitter=(0.5, 0.5, 0.5, 0.5)), (seed,))
         # luma weights sum to 1 up to float32 rounding
-        torch.testing.assert_close(jitter(grey.expand(3, -1, -1), draw, 0.3), jitter(grey, draw, 0.3).expand(3, -1, -1), rtol=0, atol=1e-6)
+        torch.testing.assert_close(
+            jitter(grey.expand(3, -1, -1), draw, 0.3), jitter(grey, draw, 0.3).expand(3, -1, -1), rtol=0, atol=1e-6
+        )
 
 
 def test_the_input_is_not_changed() -> None:

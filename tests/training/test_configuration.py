@@ -14,7 +14,13 @@ def test_defaults_are_the_papers() -> None:
     data = CmwnetConfig().to_dict()
     assert data["unet"]["base"] == 64
     assert data["unet"]["levels"] == 4
-    assert data["tile"] == {"size": 512, "round": "nearest", "sampling": "grid", "positive_fraction": None, "skip_outside": False}
+    assert data["tile"] == {
+        "size": 512,
+        "round": "nearest",
+        "sampling": "grid",
+        "positive_fraction": None,
+        "skip_outside": False,
+    }
     assert data["global"]["size"] == 512
     assert data["loss"] == {"bce": 1.0, "dice": 1.0, "tversky": 1.0, "tversky_a": 0.3, "tversky_b": 0.7, "smooth": 1.0}
     assert data["ema"] == {"alpha": 0.3, "every": "step", "large_grad": True}
@@ -22,15 +28,22 @@ def test_defaults_are_the_papers() -> None:
     assert data["consistency"] == {"type": "mse", "detach": "small"}
     optim = data["optim"]
     assert (optim["lr"], optim["betas"], optim["wd"], optim["tmax"], optim["eta_min"], optim["batch"]) == (
-        5e-3, [0.9, 0.999], 3e-5, 50, 1e-5, 4,
-    )  # fmt: skip
+        5e-3,
+        [0.9, 0.999],
+        3e-5,
+        50,
+        1e-5,
+        4,
+    )
     assert (optim["grad_clip"], optim["amsgrad"], optim["epochs"]) == (None, False, 50)
     assert data["post"] == {"order": "cgnr_then_fuse", "w_large": 0.3}
     assert data["cgnr"] == {"enabled": True, "mode": "parallel", "base": "small"}
 
 
 def test_json_round_trip() -> None:
-    config = apply_settings(CmwnetConfig(), ["prep.clahe=null", "global.size=256", "optim.betas=[0.8,0.9]", "mode=crop"])
+    config = apply_settings(
+        CmwnetConfig(), ["prep.clahe=null", "global.size=256", "optim.betas=[0.8,0.9]", "mode=crop"]
+    )
     again = CmwnetConfig.from_dict(json.loads(json.dumps(config.to_dict())))
     assert again == config
     assert again.prep.clahe is None
@@ -58,7 +71,10 @@ def test_settings_reach_through_null() -> None:
         ("unet.skip=foo", r'unet\.skip: got "foo"; expected add, concat'),
         ("unet=3", r"unet: got 3; expected an object"),
         ("unet.base", r"expected NAME=VALUE"),
-        ("run.precision=bf16", r"run\.precision bf16: got unet\.wavelet_form library; expected unet\.wavelet_form haar_identity"),
+        (
+            "run.precision=bf16",
+            r"run\.precision bf16: got unet\.wavelet_form library; expected unet\.wavelet_form haar_identity",
+        ),
         ("tile.size=500", r"tile\.size: got 500 px; expected a multiple of 16 \(2\^unet\.levels\); try 512"),
         ("beta.mode=const", r"beta: got mode const, value None"),
         ("ema.alpha=1.5", r"ema\.alpha: got 1\.5; expected 0 to 1"),
@@ -78,13 +94,27 @@ def test_bad_settings_are_refused_by_name(setting: str, message: str) -> None:
 def test_specs_carry_every_field() -> None:
     config = apply_settings(
         CmwnetConfig(),
-        ["unet.in_channels=1", "prep.gamma=1.5", "prep.clahe.clip=3", "tile.round=ceil", "global.interp=bilinear",
-         "infer.upsample_on=logit", "infer.threshold=0.4", "post.order=cgnr_only", "post.w_large=0.2", "cgnr.mode=raster"],
-    )  # fmt: skip
+        [
+            "unet.in_channels=1",
+            "prep.gamma=1.5",
+            "prep.clahe.clip=3",
+            "tile.round=ceil",
+            "global.interp=bilinear",
+            "infer.upsample_on=logit",
+            "infer.threshold=0.4",
+            "post.order=cgnr_only",
+            "post.w_large=0.2",
+            "cgnr.mode=raster",
+        ],
+    )
     pre, post = config.preprocess_spec(), config.postprocess_spec()
     assert (pre.channels, pre.gamma, pre.clahe.clip if pre.clahe else None) == (1, 1.5, 3.0)
     assert config.tile_spec().round == "ceil"
     assert config.whole_spec().interpolation == "bilinear"
     assert (post.upsample_on, post.threshold, post.order, post.w_large, post.cgnr.mode) == (
-        "logit", 0.4, "cgnr_only", 0.2, "raster",
-    )  # fmt: skip
+        "logit",
+        0.4,
+        "cgnr_only",
+        0.2,
+        "raster",
+    )

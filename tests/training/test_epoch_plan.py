@@ -20,7 +20,9 @@ def images(folder: Path, cache: Path, tiny_config: Callable[..., CmwnetConfig]) 
     return prepare_all(read_folder(folder), tiny_config().working_image_spec(), cache)
 
 
-def plan(images: Sequence[WorkingImage], seed: int = 0, batch: int = 4, steps: int | None = None, **fields: object) -> EpochPlan:
+def plan(
+    images: Sequence[WorkingImage], seed: int = 0, batch: int = 4, steps: int | None = None, **fields: object
+) -> EpochPlan:
     return EpochPlan(images, TileConfig(size=32, **fields), seed, batch, steps)  # pyright: ignore
 
 
@@ -32,7 +34,9 @@ def test_one_pass_shows_every_tile_once(images: list[WorkingImage]) -> None:
     ours = plan(images)
     assert (ours.tiles, ours.steps) == (18, 5)
     draws = ours.draws(0)
-    assert Counter((d.image, d.y0, d.x0) for d in draws) == Counter((i, y, x) for i in range(3) for y in (0, 32) for x in (0, 32, 64))
+    assert Counter((d.image, d.y0, d.x0) for d in draws) == Counter(
+        (i, y, x) for i in range(3) for y in (0, 32) for x in (0, 32, 64)
+    )
     assert [len(b) for b in ours.batches(0)] == [4, 4, 4, 4, 2]
 
 
@@ -91,7 +95,9 @@ def test_impossible_shares_are_refused(images: list[WorkingImage]) -> None:
     none, every = All(), All()
     none.tile_leakage = [[0] * 3] * 2  # pyright: ignore
     every.tile_leakage = [[1] * 3] * 2  # pyright: ignore
-    with pytest.raises(InvalidInput, match=r"positive_fraction: got 0\.5, but none of 6 tiles contains leakage; .*check the masks"):
+    with pytest.raises(
+        InvalidInput, match=r"positive_fraction: got 0\.5, but none of 6 tiles contains leakage; .*check the masks"
+    ):
         plan([none], positive_fraction=0.5)  # pyright: ignore
     with pytest.raises(InvalidInput, match=r"positive_fraction: got 0\.5, but every tile contains leakage"):
         plan([every], positive_fraction=0.5)  # pyright: ignore

@@ -53,7 +53,9 @@ def test_empty_folders_say_what_was_looked_for(tmp_path: Path) -> None:
 def test_missing_masks_are_listed(copy: Path) -> None:
     (copy / "masks" / "eye0.png").unlink()
     (copy / "masks" / "eye2.png").unlink()
-    with pytest.raises(InvalidInput, match=r"got no mask for 2 of 3 images: eye0, eye2; expected .*; add masks/eye0\.png"):
+    with pytest.raises(
+        InvalidInput, match=r"got no mask for 2 of 3 images: eye0, eye2; expected .*; add masks/eye0\.png"
+    ):
         read_folder(copy)
 
 
@@ -75,7 +77,9 @@ def test_bilevel_equal_channels_and_uniform_masks(tmp_path: Path) -> None:
     mask = np.zeros((40, 50), bool)
     mask[5, 6] = True
     assert np.array_equal(read_mask(save(tmp_path / "bits.png", mask)), mask)
-    assert np.array_equal(read_mask(save(tmp_path / "rgb.png", np.repeat(mask[..., None], 3, 2).astype(np.uint8) * 255)), mask)
+    assert np.array_equal(
+        read_mask(save(tmp_path / "rgb.png", np.repeat(mask[..., None], 3, 2).astype(np.uint8) * 255)), mask
+    )
     assert not read_mask(save(tmp_path / "none.png", np.zeros((4, 5), np.uint8))).any()
     assert read_mask(save(tmp_path / "all.png", np.full((4, 5), 255, np.uint8))).all()
 

@@ -25,7 +25,10 @@ PLAIN = PreprocessSpec(clahe=None)
 
 @pytest.fixture(scope="module", params=[True, False], ids=["grey", "colour"])
 def images(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, cache: Path, tiny_config: Callable[..., CmwnetConfig]
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    cache: Path,
+    tiny_config: Callable[..., CmwnetConfig],
 ) -> list[WorkingImage]:
     path = tmp_path_factory.mktemp("pairs")
     for index in range(2):
@@ -33,7 +36,9 @@ def images(
     return prepare_all(read_folder(path), tiny_config().working_image_spec(), cache)
 
 
-@pytest.mark.parametrize("spec", [PLAIN, PreprocessSpec(channels=1), PreprocessSpec(mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))])
+@pytest.mark.parametrize(
+    "spec", [PLAIN, PreprocessSpec(channels=1), PreprocessSpec(mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))]
+)
 def test_without_augmentation_a_pair_is_the_sdks_tensor(images: list[WorkingImage], spec: PreprocessSpec) -> None:
     pairs = LeakagePairs(images, spec, 32, None)
     item = pairs[TileDraw(1, 32, 16, (0,))]
@@ -41,7 +46,9 @@ def test_without_augmentation_a_pair_is_the_sdks_tensor(images: list[WorkingImag
     tile = torch.from_numpy(to_tensor(np.ascontiguousarray(images[1].grid[32:64, 16:48]), spec))
     assert item["tile"].shape == (spec.channels, 32, 32)  # pyright: ignore
     torch.testing.assert_close(item["tile"], tile, rtol=0, atol=1e-6)
-    torch.testing.assert_close(item["whole"], torch.from_numpy(to_tensor(np.asarray(images[1].whole), spec)), rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        item["whole"], torch.from_numpy(to_tensor(np.asarray(images[1].whole), spec)), rtol=0, atol=1e-6
+    )
     assert np.array_equal(item["tile_mask"][0].numpy(), images[1].mask[32:64, 16:48])  # pyright: ignore
     assert np.array_equal(item["whole_mask"][0].numpy(), images[1].whole_mask)  # pyright: ignore
     assert item["window"].tolist() == pytest.approx([0.5, 1 / 6, 1.0, 0.5])  # pyright: ignore

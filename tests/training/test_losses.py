@@ -43,9 +43,15 @@ def reference_loss(logits: torch.Tensor, target: torch.Tensor, c: SegmentationLo
 
 @pytest.mark.parametrize(
     "fields",
-    [{}, {"dice": 0, "tversky": 0}, {"bce": 0, "tversky": 0}, {"bce": 0, "dice": 0}, {"bce": 0.5, "dice": 2, "tversky": 3},
-     {"tversky_a": 0.8, "tversky_b": 0.1, "smooth": 1e-3}],
-)  # fmt: skip
+    [
+        {},
+        {"dice": 0, "tversky": 0},
+        {"bce": 0, "tversky": 0},
+        {"bce": 0, "dice": 0},
+        {"bce": 0.5, "dice": 2, "tversky": 3},
+        {"tversky_a": 0.8, "tversky_b": 0.1, "smooth": 1e-3},
+    ],
+)
 def test_segmentation_loss_is_the_formula(fields: dict[str, Any]) -> None:
     config = SegmentationLossConfig(**fields)
     logits, target = maps()
@@ -98,8 +104,10 @@ def test_consistency_is_the_formula(kind: Any) -> None:
     a = 1 / (1 + np.exp(-large.double().numpy()))
     b = 1 / (1 + np.exp(-small.double().numpy()))
     expected = {
-        "mse": np.mean((a - b) ** 2), "l1": np.mean(abs(a - b)), "bce": np.mean(-b * np.log(a) - (1 - b) * np.log(1 - a)),
-    }[kind]  # fmt: skip
+        "mse": np.mean((a - b) ** 2),
+        "l1": np.mean(abs(a - b)),
+        "bce": np.mean(-b * np.log(a) - (1 - b) * np.log(1 - a)),
+    }[kind]
     assert ours == pytest.approx(float(expected), rel=LOSS_FLOAT32)
 
 
@@ -115,9 +123,13 @@ def test_detach_decides_which_branch_moves(kind: Any, detach: Any, moves: bool) 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
-    [({"bce": -1.0}, r"loss\.bce: got -1"), ({"smooth": 0.0}, r"loss\.smooth: got 0"),
-     ({"bce": 0, "dice": 0, "tversky": 0}, "at least one weight above 0"), ({"dice": math.nan}, r"loss\.dice: got nan")],
-)  # fmt: skip
+    [
+        ({"bce": -1.0}, r"loss\.bce: got -1"),
+        ({"smooth": 0.0}, r"loss\.smooth: got 0"),
+        ({"bce": 0, "dice": 0, "tversky": 0}, "at least one weight above 0"),
+        ({"dice": math.nan}, r"loss\.dice: got nan"),
+    ],
+)
 def test_bad_loss_weights_are_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         SegmentationLossConfig(**fields)

@@ -31,7 +31,12 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
 
 def test_golden_haar_values() -> None:
     low, highs = WaveletDown()(torch.arange(16.0).reshape(1, 1, 4, 4))
-    expected = {"LL": [[5, 9], [21, 25]], "LH": [[-4, -4], [-4, -4]], "HL": [[-1, -1], [-1, -1]], "HH": [[0, 0], [0, 0]]}
+    expected = {
+        "LL": [[5, 9], [21, 25]],
+        "LH": [[-4, -4], [-4, -4]],
+        "HL": [[-1, -1], [-1, -1]],
+        "HH": [[0, 0], [0, 0]],
+    }
     for band, values in zip((low, *highs.unbind(2)), expected.values(), strict=True):
         # taps and two sums of values below 32 are rounded to float32
         torch.testing.assert_close(band[0, 0], torch.tensor(values, dtype=torch.float32), rtol=0, atol=32 * 2.0**-22)
@@ -40,7 +45,9 @@ def test_golden_haar_values() -> None:
 def test_ll_is_twice_the_mean() -> None:
     for down in (exact_haar(WaveletDown()), HaarDown()):
         low, _ = down(torch.full((1, 1, 4, 4), 3.0, dtype=torch.float64))
-        torch.testing.assert_close(low, torch.full((1, 1, 2, 2), 6.0, dtype=torch.float64), rtol=0, atol=WAVELET_STEP_FLOAT64)
+        torch.testing.assert_close(
+            low, torch.full((1, 1, 2, 2), 6.0, dtype=torch.float64), rtol=0, atol=WAVELET_STEP_FLOAT64
+        )
 
 
 @pytest.mark.parametrize("wave", ["haar", "db2", "bior2.2"])
@@ -65,7 +72,9 @@ def test_identity_form_equals_library_form(height: int, width: int, channels: in
         ll, highs = down(features)
         out = up(low, highs, features)
         zero = up(low, None, features)
-        gradients = torch.autograd.grad((out + 3 * zero * features + up(low + ll, highs, features)), (features, low), cotangent)
+        gradients = torch.autograd.grad(
+            (out + 3 * zero * features + up(low + ll, highs, features)), (features, low), cotangent
+        )
         results.append([ll, out, zero, *gradients])
     for library, identity in zip(*results, strict=True):
         torch.testing.assert_close(identity, library, rtol=0, atol=10 * WAVELET_STEP_FLOAT64)

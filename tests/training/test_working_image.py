@@ -56,7 +56,9 @@ def test_mask_of_the_whole_image_nearest_and_area(folder: Path, cache: Path, tin
     assert (area != nearest).any()
 
 
-def test_second_time_comes_from_the_cache(folder: Path, tmp_path: Path, tiny_config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_time_comes_from_the_cache(
+    folder: Path, tmp_path: Path, tiny_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec, case = tiny_config().working_image_spec(), read_folder(folder)[0]
     first = prepare(case, spec, tmp_path)
     monkeypatch.setattr(working_image, "read_image", None)
@@ -65,8 +67,17 @@ def test_second_time_comes_from_the_cache(folder: Path, tmp_path: Path, tiny_con
 
 def test_every_parameter_and_every_byte_changes_the_key(folder: Path, tmp_path: Path, tiny_config: Make) -> None:
     case = read_folder(folder)[0]
-    changes = ("", "prep.gamma=1.5", "tile.size=16", "tile.round=ceil", "global.size=16", "global.interp=bilinear",
-               "global.mask=area", "prep.fov=file", "prep.clahe.clip=3")  # fmt: skip
+    changes = (
+        "",
+        "prep.gamma=1.5",
+        "tile.size=16",
+        "tile.round=ceil",
+        "global.size=16",
+        "global.interp=bilinear",
+        "global.mask=area",
+        "prep.fov=file",
+        "prep.clahe.clip=3",
+    )
     specs = [tiny_config(*filter(None, [change])).working_image_spec() for change in changes]
     folders = {prepare(case, spec, tmp_path / "cache").folder for spec in specs}
     assert len(folders) == len(changes)
@@ -93,13 +104,17 @@ def test_fov_from_file_or_found(folder: Path, tmp_path: Path, tiny_config: Make)
     assert set(given.sha256) == {"image", "mask", "fov"}
 
 
-def test_a_failed_build_leaves_nothing(folder: Path, tmp_path: Path, tiny_config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_build_leaves_nothing(
+    folder: Path, tmp_path: Path, tiny_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(path: Path, array: np.ndarray) -> None:
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(working_image.np, "save", full)
-    with pytest.raises(OutputError, match="No space left on device; expected a cache folder that can be written; free some space"):
+    with pytest.raises(
+        OutputError, match="No space left on device; expected a cache folder that can be written; free some space"
+    ):
         prepare(read_folder(folder)[0], tiny_config().working_image_spec(), tmp_path)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
     assert not list(tmp_path.rglob("*.tmp"))

@@ -1,1 +1,1 @@
-"""FundusRT training: networks, losses, data, systems and the trainer (needs the `train` extra: torch, lightning, monai)."""
+"""FundusRT training: networks, losses, data, systems and the trainer (needs the `train` extra)."""

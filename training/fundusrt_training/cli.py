@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-
 from fundusrt.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,7 +55,9 @@ def train(
     del system  # one so far; click has checked the name
     if resume and (config_file or settings):
         raise UsageError(
-            "--resume", got="--config or --set", expected="neither: a run goes on with its own configuration",
+            "--resume",
+            got="--config or --set",
+            expected="neither: a run goes on with its own configuration",
             fix="start a new run in another folder",
         )
     if not resume and data is None and not print_config:
@@ -104,7 +105,9 @@ def _start(threads: int | None) -> None:
 @click.command()
 @click.argument("checkpoints", nargs=-1, required=True, metavar="[NAME=]CHECKPOINT...")
 @click.option("--data", required=True, type=FOLDER, help="Folder with images/ and masks/.")
-@click.option("-o", "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the report.")
+@click.option(
+    "-o", "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the report."
+)
 @click.option(
     "--mode",
     "modes",
@@ -112,7 +115,10 @@ def _start(threads: int | None) -> None:
     type=click.Choice(["cmwnet", "crop", "down"]),
     help="Score these modes of each checkpoint (default: the one it was trained in).",
 )
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Post-processing, such as post.w_large=0.5.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Post-processing, such as post.w_large=0.5."
+)
+@click.option("--held-out", is_flag=True, help="Only the images that each checkpoint's own fold held out.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first images by name.")
 @click.option("--cache", type=click.Path(file_okay=False, path_type=Path), help="Folder of pre-processed images.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
@@ -122,6 +128,7 @@ def evaluate(
     out: Path,
     modes: tuple[str, ...],
     settings: tuple[str, ...],
+    held_out: bool,
     limit: int | None,
     cache: Path | None,
     threads: int | None,
@@ -141,6 +148,7 @@ def evaluate(
             data,
             cache=cache,
             limit=limit,
+            held_out=held_out,
             progress=lambda name, done, count: bar.update(task, description=name, completed=done, total=count),
         )
     evaluation.write_report(rows, data, out)
@@ -150,17 +158,18 @@ def evaluate(
 
 def _table(rows: Sequence[Row]) -> Table:
     """Return the comparison: means over images, and the 95 % interval of Dice."""
+    from rich import box
     from rich.table import Table
 
     from fundusrt_training.evaluate import METRICS
 
-    table = Table(title=f"means over {len(rows[0].scores)} images; distances in px")
-    table.add_column("checkpoint", overflow="fold")
-    for heading in ("dice", "95 % interval", *METRICS[1:], "one empty"):
+    table = Table(title=f"means over {len(rows[0].scores)} images; distances in px", box=box.SIMPLE)
+    table.add_column("checkpoint", overflow="fold", min_width=12)
+    for heading in ("dice", "95 % interval", "prec.", *METRICS[2:], "empty"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         summary = row.summary()
         mean, (low, high) = summary["mean"], summary["interval_95"]["dice"]
         parts = [f"{mean[metric]:.4f}" for metric in METRICS[:3]] + [f"{mean[metric]:.1f}" for metric in METRICS[3:]]
-        table.add_row(row.name, parts[0], f"{low:.4f} to {high:.4f}", *parts[1:], str(summary["one_mask_empty"]))
+        table.add_row(row.name, parts[0], f"{low:.4f}-{high:.4f}", *parts[1:], str(summary["one_mask_empty"]))
     return table

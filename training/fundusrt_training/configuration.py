@@ -1,7 +1,8 @@
 """Frozen dataclasses to plain JSON data and back; unknown keys and wrong types are refused by name.
 
-A configuration is nested frozen dataclasses with defaults. Its JSON keys are the field names, except where a field names another
-one in its metadata (`key("global")`: a Python keyword). `set_value` applies one `unet.base=16` from a command line.
+A configuration is nested frozen dataclasses with defaults. Its JSON keys are the field names, except where a field
+names another one in its metadata (`key("global")`: a Python keyword). `apply_settings` applies `unet.base=16` and the
+like from a command line.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Scores checkpoints on a folder of images, by the pipeline that is deployed, and compares them.
 
-Every metric is a mean over images at the original resolution (CMWNet paper, Evaluation) with a bootstrap interval over images.
+Every metric is a mean over images at the original resolution (CMWNet paper, Evaluation) with a bootstrap interval over
+images.
 """
 
 from __future__ import annotations
@@ -8,20 +9,20 @@ from __future__ import annotations
 import csv
 import dataclasses
 import hashlib
-import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-
 from fundusrt.atomic import atomic_write, write_json
 from fundusrt.errors import InvalidInput, UsageError
+
 from fundusrt_training.checkpoints import installed_versions, load_checkpoint, read_metadata
 from fundusrt_training.configuration import apply_settings
 from fundusrt_training.data.folder import Case, read_folder
+from fundusrt_training.data.split import split
 from fundusrt_training.data.working_image import WorkingImage, default_cache, prepare
 from fundusrt_training.inference import branch_maps, combine, torch_pipeline
 from fundusrt_training.metrics import Scores, score
@@ -108,6 +109,7 @@ def evaluate(
     *,
     cache: Path | None = None,
     limit: int | None = None,
+    held_out: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> list[Row]:
     """Score every candidate in its modes on every image of a folder.
@@ -117,15 +119,21 @@ def evaluate(
         data: folder with `images/` and `masks/`.
         cache: where pre-processed images are kept.
         limit: only the first images by name.
+        held_out: only the images that a checkpoint's own fold held out from training.
         progress: called with candidate name, images done and their count.
 
     Raises:
         InvalidInput: data or checkpoint that cannot be used.
     """
-    cases = read_folder(data)[:limit]
+    everything = read_folder(data)
     rows: list[Row] = []
     for candidate in candidates:
-        rows += _evaluate_one(candidate, cases, cache or default_cache(), progress)
+        cases = split(everything, candidate.config.split)[1] if held_out else everything
+        if not cases:
+            raise UsageError(
+                "--held-out", got=f"{candidate.path}, trained without split.fold", expected="a run with a fold"
+            )
+        rows += _evaluate_one(candidate, cases[:limit], cache or default_cache(), progress)
     return rows
 
 
@@ -163,11 +171,17 @@ def bootstrap_interval(values: Sequence[float], seed: int = 0) -> tuple[float, f
     return float(low), float(high)
 
 
-def compare(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Return each row's Dice difference to the first row, paired by image, with its interval."""
-    first = np.asarray(rows[0].values("dice"))
-    differences = [np.asarray(row.values("dice")) - first for row in rows]
-    return [{"mean": float(d.mean()), "interval_95": list(bootstrap_interval(cast("list[float]", d)))} for d in differences]
+def compare(rows: Sequence[Row]) -> list[dict[str, Any] | None]:
+    """Return each row's Dice difference to the first row, paired by image, with its interval; None for other images."""
+    first = rows[0]
+    compared: list[dict[str, Any] | None] = []
+    for row in rows:
+        if list(row.scores) != list(first.scores):
+            compared.append(None)
+            continue
+        differences = [ours - theirs for ours, theirs in zip(row.values("dice"), first.values("dice"), strict=True)]
+        compared.append({"mean": float(np.mean(differences)), "interval_95": list(bootstrap_interval(differences))})
+    return compared
 
 
 def write_report(rows: Sequence[Row], data: Path, out: Path) -> None:
@@ -201,4 +215,4 @@ def write_report(rows: Sequence[Row], data: Path, out: Path) -> None:
             for row, difference in zip(rows, compare(rows), strict=True)
         ],
     }
-    write_json(out / "summary.json", json.loads(json.dumps(summary)))
+    write_json(out / "summary.json", summary)

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 import torch
-
 from fundusrt.backends.base import Array
 from fundusrt.fusion import fuse
 from fundusrt.manifest import Manifest, NetworkSpec, TensorSpec, VariantSpec
 from fundusrt.pipeline import SegmentationPipeline
-from fundusrt_training.models.unet_wavelet import UNetWavelet
+
+from fundusrt_training.systems.cmwnet import Network
 from fundusrt_training.systems.cmwnet_config import CmwnetConfig, Mode
 
 __all__ = ["TorchSession", "branch_maps", "combine", "torch_pipeline"]
@@ -31,7 +31,7 @@ class TorchSession:
         channels_last: memory layout.
     """
 
-    def __init__(self, network: UNetWavelet, input: TensorSpec, output: TensorSpec, channels_last: bool) -> None:
+    def __init__(self, network: Network, input: TensorSpec, output: TensorSpec, channels_last: bool) -> None:
         self.network = network
         self.inputs: Mapping[str, TensorSpec] = {input.name: input}
         self.outputs: Mapping[str, TensorSpec] = {output.name: output}
@@ -78,7 +78,7 @@ class _Absent:
 
 
 def torch_pipeline(
-    config: CmwnetConfig, large: UNetWavelet | None, small: UNetWavelet | None, *, batch: int = 4
+    config: CmwnetConfig, large: Network | None, small: Network | None, *, batch: int = 4
 ) -> SegmentationPipeline:
     """Return the SDK's pipeline over torch networks; a branch that is None must not be run.
 
@@ -102,7 +102,9 @@ def torch_pipeline(
             {"role": role, "input": input, "output": output, "variants": variants}
         )
         absent = network is None
-        sessions.append(_Absent(input, output) if absent else TorchSession(network, input, output, config.run.channels_last))
+        sessions.append(
+            _Absent(input, output) if absent else TorchSession(network, input, output, config.run.channels_last)
+        )
     # A run in training has no bundle: only the parts of a manifest that say how an image is treated exist.
     manifest = Manifest.model_construct(
         preprocess=config.preprocess_spec(),
@@ -136,7 +138,7 @@ def branch_maps(
 
 
 def combine(pipeline: SegmentationPipeline, mode: Mode, maps: Mapping[str, Map], fov: npt.NDArray[np.bool_]) -> Map:
-    """Return a mode's (H, W) float32 probability, 0 outside the field of view: fused with CGNR, or one branch as it is."""
+    """Return a mode's (H, W) float32 probability, 0 outside the field of view: fused, or one branch as it is."""
     if mode == "cmwnet":
         return fuse(maps["large"], maps["small"], pipeline.manifest.postprocess) * fov
     return maps["small" if mode == "crop" else "large"] * fov

@@ -2,11 +2,12 @@
 
 The paper's printed surface formulas are unusable, so the customary conventions are offered by name:
 
-* `medpy`: HD95 is the 95th percentile of both directed distance lists pooled; ASD the mean distance prediction -> reference.
+* `medpy`: HD95 is the 95th percentile of both directed distance lists pooled; ASD the mean distance prediction ->
+  reference.
 * `monai`: HD95 is the larger of the two directed 95th percentiles; ASD as above.
 
-A border is a mask minus its erosion with the 4-neighbourhood; outside the image counts as background. Two empty masks score
-Dice 1 and distance 0; one empty mask scores Dice 0 and the image's diagonal, and is counted in `one_empty`.
+A border is a mask minus its erosion with the 4-neighbourhood; outside the image counts as background. Two empty masks
+score Dice 1 and distance 0; one empty mask scores Dice 0 and the image's diagonal, and is counted in `one_empty`.
 """
 
 from __future__ import annotations
@@ -17,10 +18,9 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from fundusrt.errors import InvalidInput
 from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
-
-from fundusrt.errors import InvalidInput
 
 __all__ = ["Scores", "border", "dice", "score", "surface_distances", "surface_distances_reference"]
 
@@ -88,8 +88,8 @@ def border(mask: Mask) -> Mask:
 def surface_distances(prediction: Mask, reference: Mask) -> tuple[Distances, Distances]:
     """Return the distances in px of each border pixel to the other mask's border: prediction -> reference, and back.
 
-    Equal to `surface_distances_reference`, by nearest-neighbour search over border pixels only, which does not grow with the
-    image. Both masks must hold a pixel.
+    Equal to `surface_distances_reference`, by nearest-neighbour search over border pixels only, which does not grow
+    with the image. Both masks must hold a pixel.
     """
     ours, theirs = np.argwhere(border(prediction)), np.argwhere(border(reference))
     there, _ = cKDTree(theirs).query(ours)

@@ -53,7 +53,9 @@ class RecordSteps(Callback):
         if step % self.every:
             return
         seconds = time.perf_counter() - self._started
-        self.run.append_row("metrics.csv", {"step": step, "epoch": _epoch_of_last_step(module)} | module.values | {"seconds": seconds})
+        self.run.append_row(
+            "metrics.csv", {"step": step, "epoch": _epoch_of_last_step(module)} | module.values | {"seconds": seconds}
+        )
         writer = _tensorboard(trainer)
         if writer is not None:
             for name, value in module.values.items():
@@ -190,7 +192,7 @@ class StopInTime(Callback):
 
 
 class StopOnInterrupt(Callback):
-    """Turns the first Ctrl-C (or SIGTERM) into a stop after the current step, with everything saved; the second one kills."""
+    """Turns the first Ctrl-C (or SIGTERM) into a stop after the current step, all saved; the second one kills."""
 
     def __init__(self) -> None:
         self._before: dict[int, Any] = {}

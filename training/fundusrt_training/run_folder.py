@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor
-
 from fundusrt.atomic import atomic_write, write_json
 from fundusrt.errors import OutputError
+from torch import Tensor
+
 from fundusrt_training.checkpoints import load_checkpoint, read_metadata, save_checkpoint
 from fundusrt_training.errors import ResumeError
 from fundusrt_training.systems.cmwnet import CmwnetModule, Progress
@@ -54,7 +54,10 @@ class RunFolder:
         """
         if (path / "config.json").exists():
             raise ResumeError(
-                path, got="a folder that already holds a run", expected="a new folder", fix="add --resume, or choose another"
+                path,
+                got="a folder that already holds a run",
+                expected="a new folder",
+                fix="add --resume, or choose another",
             )
         run = cls(path)
         try:
@@ -76,7 +79,10 @@ class RunFolder:
         for file in (path / "config.json", path / "run.json", run.resume_file):
             if not file.is_file():
                 raise ResumeError(
-                    path, got=f"no {file.relative_to(path)}", expected="a run with a checkpoint", fix="train without --resume"
+                    path,
+                    got=f"no {file.relative_to(path)}",
+                    expected="a run with a checkpoint",
+                    fix="train without --resume",
                 )
         return run
 
@@ -121,9 +127,7 @@ class RunFolder:
     def save_weights(self, name: str, module: CmwnetModule, **extra: Any) -> None:
         """Write `checkpoints/NAME.safetensors`: what evaluation and export read."""
         file = self.checkpoints / f"{name}.safetensors"
-        save_checkpoint(
-            file, module.weights(), module.config.to_dict(), step=module.progress.step, extra=extra or None
-        )
+        save_checkpoint(file, module.weights(), module.config.to_dict(), step=module.progress.step, extra=extra or None)
 
     def save_resume(self, module: CmwnetModule, optimizer: torch.optim.Optimizer, scheduler: Any, best: float) -> None:
         """Write everything that continuing needs."""

@@ -9,16 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fundusrt.errors import UsageError
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
-from fundusrt.errors import UsageError
 from fundusrt_training.checkpoints import installed_versions
 from fundusrt_training.data.epoch_plan import EpochPlan
 from fundusrt_training.data.folder import read_folder
 from fundusrt_training.data.leakage import Batch, LeakagePairs, epoch_loader
+from fundusrt_training.data.split import split
 from fundusrt_training.data.working_image import WorkingImage, default_cache, prepare_all
 from fundusrt_training.run_callbacks import KeepRun, RecordSteps, StopInTime, StopOnInterrupt, ValidateImages
 from fundusrt_training.run_folder import RunFolder
@@ -150,12 +151,16 @@ def _prepare(
     config: CmwnetConfig, data: Path, val: Path | None, cache: Path
 ) -> tuple[list[WorkingImage], list[WorkingImage]]:
     spec = config.working_image_spec()
-    images = prepare_all(read_folder(data), spec, cache, _report("training"))
-    if val is None:
-        return images, []
-    cases = read_folder(val)
-    wanted = config.run.val_images or len(cases)
-    return images, prepare_all(cases[:wanted], spec, cache, _report("validation"))
+    cases, held_out = split(read_folder(data), config.split)
+    if val is not None:
+        if held_out:
+            raise UsageError(
+                "--val", got=f"split.fold {config.split.fold}", expected="either a validation folder or a fold"
+            )
+        held_out = read_folder(val)
+    images = prepare_all(cases, spec, cache, _report("training"))
+    wanted = config.run.val_images or len(held_out)
+    return images, prepare_all(held_out[:wanted], spec, cache, _report("validation"))
 
 
 def _report(part: str) -> Callable[[int, int], None]:
@@ -191,8 +196,12 @@ def _fit(
         )
     logger.info(
         "%d images, %d tiles (%d with leakage), %d steps an epoch, %d epochs",
-        len(images), plan.tiles, plan.tiles_with_leakage, plan.steps, config.optim.epochs,
-    )  # fmt: skip
+        len(images),
+        plan.tiles,
+        plan.tiles_with_leakage,
+        plan.steps,
+        config.optim.epochs,
+    )
     validation = ValidateImages(run, references, config.run.val_every, best) if references else None
     callbacks: list[Any] = [RecordSteps(run, config.run.log_every)]
     if validation is not None:

@@ -23,7 +23,7 @@ Role = Literal["large", "small"]
 Bytes = npt.NDArray[np.uint8]
 
 MOST_TILES = 6
-"""Tiles taken of one image: evenly spread over the grid, so that border and centre of the field of view are both there."""
+"""Tiles taken of one image, evenly spread over the grid: border and centre of the field of view are both there."""
 
 
 def array_sha256(array: npt.NDArray[Any]) -> str:

@@ -1,7 +1,8 @@
 """The whole system in plain PyTorch: the truth that the deployed pipeline is compared with.
 
-Written for reading, not for speed: no tiling geometry, stitcher, resize or fusion of the SDK is used (specification: CMWNet paper,
-Methods; tiles are cut and put together by reshape and permute). Pre-processing to uint8 is the SDK's, which training uses too.
+Written for reading, not for speed: no tiling geometry, stitcher, resize or fusion of the SDK is used (specification:
+CMWNet paper, Methods; tiles are cut and put together by reshape and permute). Pre-processing to uint8 is the SDK's,
+which training uses too.
 """
 
 from __future__ import annotations
@@ -84,7 +85,9 @@ def _network_input(pixels: npt.NDArray[np.uint8], spec: PreprocessSpec) -> Tenso
 def _run_tiles(network: nn.Module, x: Tensor, side: int) -> Tensor:
     """(1, C, R side, C side) to (R side, C side) probabilities: cut, one tile at a time, put together."""
     channels, rows, columns = x.shape[1], x.shape[2] // side, x.shape[3] // side
-    tiles = x[0].reshape(channels, rows, side, columns, side).permute(1, 3, 0, 2, 4).reshape(-1, 1, channels, side, side)
+    tiles = (
+        x[0].reshape(channels, rows, side, columns, side).permute(1, 3, 0, 2, 4).reshape(-1, 1, channels, side, side)
+    )
     p = torch.cat([torch.sigmoid(network(tile)) for tile in tiles])
     return p.reshape(rows, columns, side, side).permute(0, 2, 1, 3).reshape(rows * side, columns * side)
 

@@ -17,7 +17,8 @@ __all__ = ["FLIPPED_LIMIT", "LIMIT", "NAME", "tiled_to_stitched"]
 
 NAME = "tiled-to-stitched"
 LIMIT = 1e-4
-# A probability within rounding of the threshold may fall on either side; CGNR can carry that to a neighbour. 10 px a megapixel.
+# A probability within rounding of the threshold may fall on either side; CGNR can carry that to a neighbour. 10 px a
+# megapixel.
 FLIPPED_LIMIT = 1e-5
 
 
@@ -32,7 +33,8 @@ def tiled_to_stitched(
         images: the images.
 
     Returns:
-        The largest |difference| of each map over all images, limit 1e-4, and the largest share of mask pixels that differ.
+        The largest |difference| of each map over all images, limit 1e-4, and the largest share of mask pixels that
+        differ.
     """
     worst: dict[str, float] = {}
     flipped = 0.0
@@ -49,7 +51,9 @@ def tiled_to_stitched(
         mask = pipeline(image).mask
         share = float(np.mean(mask != expected.mask)) if mask.shape == expected.mask.shape else 1.0
         flipped = max(flipped, share)
-    measurements: list[Measurement] = [at_most(f"{name}: max |difference|", value, LIMIT) for name, value in worst.items()]
+    measurements: list[Measurement] = [
+        at_most(f"{name}: max |difference|", value, LIMIT) for name, value in worst.items()
+    ]
     measurements.append(at_most("mask: share of pixels that differ", flipped, FLIPPED_LIMIT))
     return Rung(
         name=NAME,

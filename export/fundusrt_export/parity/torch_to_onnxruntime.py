@@ -38,8 +38,8 @@ def torch_to_onnxruntime(
         inputs: windows.
 
     Returns:
-        For each branch and batch size: the largest |difference| over the range of PyTorch's probabilities (at least 0.01),
-        limit 1e-4, and the cosine, limit 0.99999.
+        For each branch and batch size: the largest |difference| over the range of PyTorch's probabilities (at least
+        0.01), limit 1e-4, and the cosine, limit 0.99999.
     """
     measurements: list[Measurement] = []
     for role, network in networks.items():

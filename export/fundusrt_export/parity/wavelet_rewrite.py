@@ -30,8 +30,8 @@ def wavelet_rewrite(
         inputs: windows.
 
     Returns:
-        For each branch and form the largest |difference| of a logit over the range of the original's logits on all windows
-        (at least 1), limit 1e-5.
+        For each branch and form the largest |difference| of a logit over the range of the original's logits on all
+        windows (at least 1), limit 1e-5.
     """
     measurements = []
     for role, network in original.items():
@@ -45,7 +45,9 @@ def wavelet_rewrite(
                 worst[form] = max(worst[form], largest_difference(reference, other(tensor).numpy()))
         scale = max(high - low, LEAST_LOGIT_SPAN)
         for form, difference in worst.items():
-            measurements.append(at_most(f"{role}, {form}: max |logit difference| / logit range", difference / scale, LIMIT))
+            measurements.append(
+                at_most(f"{role}, {form}: max |logit difference| / logit range", difference / scale, LIMIT)
+            )
     return Rung(
         name=NAME,
         compares="logits of PyTorch with pytorch_wavelets and of PyTorch with the rewritten wavelet steps, float32",

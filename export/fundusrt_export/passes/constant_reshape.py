@@ -12,14 +12,15 @@ __all__ = ["constant_reshape"]
 def constant_reshape(model: onnx.ModelProto) -> int:
     """Replace the shape input of a Reshape that is computed by `Shape(y)` by a constant where only the batch is free.
 
-    GroupNorm is exported as Reshape, InstanceNormalization, Reshape back to `Shape(input)`. The sizes are static but for the
-    batch, so the target is the constant `(0, C, H, W)`: 0 copies the batch from the tensor that is reshaped.
+    GroupNorm is exported as Reshape, InstanceNormalization, Reshape back to `Shape(input)`. The sizes are static but
+    for the batch, so the target is the constant `(0, C, H, W)`: 0 copies the batch from the tensor that is reshaped.
 
     Legal when all of these hold:
 
     1. the Shape takes the whole shape (start 0, no end) and feeds Reshape nodes only, as their second input;
     2. `y` has a known rank, every size but the first known, and no known size is 0;
-    3. the reshaped tensor's first size is the same as `y`'s: the same symbol or the same number; and allowzero is not set.
+    3. the reshaped tensor's first size is the same as `y`'s: the same symbol or the same number; and allowzero is not
+       set.
 
     Otherwise the node stays.
 
@@ -50,7 +51,11 @@ def constant_reshape(model: onnx.ModelProto) -> int:
 
 
 def _keeps_batch(user: onnx.NodeProto, shape_name: str, batch: int | str, shapes: dict[str, list[int | str]]) -> bool:
-    if user.op_type != "Reshape" or user.input[0] == shape_name or any(a.name == "allowzero" and a.i for a in user.attribute):
+    if (
+        user.op_type != "Reshape"
+        or user.input[0] == shape_name
+        or any(a.name == "allowzero" and a.i for a in user.attribute)
+    ):
         return False
     reshaped = shapes.get(user.input[0])
     return bool(reshaped) and batch != "" and reshaped[0] == batch

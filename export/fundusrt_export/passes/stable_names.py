@@ -12,9 +12,9 @@ __all__ = ["stable_names"]
 def stable_names(model: onnx.ModelProto, *, prefix: str = "network.") -> int:
     """Rename nodes, intermediate values and constants, and put initialisers in order of first use.
 
-    The exporter numbers them from a counter that depends on what it did before. Here node k of an operator is `Conv_k`, its
-    output `Conv_k_out`; a trained parameter keeps its name in the checkpoint; other constants are `constant_k`, and equal ones
-    become one. Graph inputs and outputs keep their names.
+    The exporter numbers them from a counter that depends on what it did before. Here node k of an operator is
+    `Conv_k`, its output `Conv_k_out`; a trained parameter keeps its name in the checkpoint; other constants are
+    `constant_k`, and equal ones become one. Graph inputs and outputs keep their names.
 
     Legal cases: 1. always, for graphs without subgraphs. Declines (raises nothing, changes nothing) if a node has one.
 

@@ -10,9 +10,11 @@ __all__ = ["strip_metadata"]
 def strip_metadata(model: onnx.ModelProto, *, producer: str = "fundusrt_export") -> int:
     """Clear doc strings and metadata of the model, its graph, nodes, values and initialisers; set the producer.
 
-    The exporter stores stack traces there, with the paths of the machine that exported. None of it is read by a runtime.
+    The exporter stores stack traces there, with the paths of the machine that exported. None of it is read by a
+    runtime.
 
-    Legal cases: 1. always. Never declines. Functions and subgraphs do not occur in these models and are refused by the checks.
+    Legal cases: 1. always. Never declines. Functions and subgraphs do not occur in these models and are refused by
+    the checks.
 
     Returns:
         Number of strings removed.
@@ -26,15 +28,14 @@ def strip_metadata(model: onnx.ModelProto, *, producer: str = "fundusrt_export")
         *graph.input,
         *graph.output,
         *graph.value_info,
-        *(attribute for node in graph.node for attribute in node.attribute),
         model,
     ):
-        if proto.doc_string:
-            proto.ClearField("doc_string")
-            removed += 1
-        if "metadata_props" in proto.DESCRIPTOR.fields_by_name and proto.metadata_props:
-            removed += len(proto.metadata_props)
-            del proto.metadata_props[:]
+        removed += bool(proto.doc_string) + len(proto.metadata_props)
+        proto.ClearField("doc_string")
+        del proto.metadata_props[:]
+    for attribute in (attribute for node in graph.node for attribute in node.attribute):
+        removed += bool(attribute.doc_string)
+        attribute.ClearField("doc_string")
     del graph.quantization_annotation[:]
     model.producer_name = producer
     model.ClearField("producer_version")

@@ -1,10 +1,10 @@
 """Exact rewrites of modules. Each proves itself and declines, by name, what it cannot do.
 
-    replace.py        `rewrite_wavelets`: pytorch_wavelets to fixed convolutions, in any model
-    analysis.py       `ConvDWT`      synthesis.py  `ConvIDWT`     padding.py  borders     filters.py  kernels
-    haar_identity.py  `rewrite_haar_identity`: UNet-Wavelet without wavelet operations (needs fundusrt_training)
-    group_norm.py     `rewrite_group_norms`: group normalisation that stays accurate on every runtime
-    proof.py          equality on the model's own data
+replace.py        `rewrite_wavelets`: pytorch_wavelets to fixed convolutions, in any model
+analysis.py       `ConvDWT`      synthesis.py  `ConvIDWT`     padding.py  borders     filters.py  kernels
+haar_identity.py  `rewrite_haar_identity`: UNet-Wavelet without wavelet operations (needs fundusrt_training)
+group_norm.py     `rewrite_group_norms`: group normalisation that stays accurate on every runtime
+proof.py          equality on the model's own data
 """
 
 from __future__ import annotations

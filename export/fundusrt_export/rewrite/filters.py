@@ -21,9 +21,9 @@ FUSED_TAPS = 8
 class FilterBank(torch.nn.Module):
     """Holds the four 1-D filters under the library's own buffer names and keeps the kernel derived from them in step.
 
-    The filters stay persistent buffers, so a checkpoint of the original model loads into the rewritten one. The 2-D kernel
-    is derived, never cast: after `.double()` it is the product of the doubled filters, as in the original, not a float32
-    product widened afterwards.
+    The filters stay persistent buffers, so a checkpoint of the original model loads into the rewritten one. The 2-D
+    kernel is derived, never cast: after `.double()` it is the product of the doubled filters, as in the original, not
+    a float32 product widened afterwards.
 
     Args:
         names: buffer names in the order (low along W, high along W, low along H, high along H).
@@ -78,11 +78,12 @@ def fused_kernel(filters: Filters) -> Tensor:
 def library_filters(module: torch.nn.Module, names: Names) -> tuple[Filters, bool]:
     """Return the filters a library transform holds and whether its state dict holds them."""
     low_w, high_w, low_h, high_h = (module.get_buffer(name) for name in names)
-    saved = not module._non_persistent_buffers_set & set(names)  # noqa: SLF001 - PyTorch offers no other way to ask
+    saved = not module._non_persistent_buffers_set & set(names)  # PyTorch offers no other way to ask
     return (low_w, high_w, low_h, high_h), saved
 
 
 def _derive_after_loading(module: torch.nn.Module, incompatible_keys: object) -> None:
+    """A function, not a bound method: that would keep the original module alive in copies."""
     del incompatible_keys
     if isinstance(module, FilterBank):
-        module._derive()  # noqa: SLF001 - the hook must be a function: a bound method would keep the original alive in copies
+        module._derive()

@@ -24,19 +24,21 @@ logger = logging.getLogger(__name__)
 
 
 def rewrite_haar_identity(network: UNetWavelet, *, example: Tensor | None = None) -> UNetWavelet:
-    """Return a deep copy of `network` whose wavelet pair is the identity form: pooling, one subtraction, one up-sampling.
+    """Return a deep copy of `network` whose wavelet pair is pooling, one subtraction and one up-sampling.
 
         LL(F) = 2 avg_pool2(F),  IDWT(l, H(F)) = F + 1/2 up2(l - LL(F)),  IDWT(l, 0) = 1/2 up2(l)
 
     It rests on perfect reconstruction, so each condition below matters. Legal when all of these hold:
 
-    1. the network is exactly a `UNetWavelet` whose `down` and `up` are exactly `WaveletDown` and `WaveletUp`, without hooks;
-    2. both transforms are one-level Haar: the filters themselves are checked, not the name, to the rounding of their dtype;
-       they may be pytorch_wavelets' or their convolution rewrites; the padding mode is free, since nothing is padded;
+    1. the network is exactly a `UNetWavelet` whose `down` and `up` are exactly `WaveletDown` and `WaveletUp`, without
+       hooks;
+    2. both transforms are one-level Haar: the filters themselves are checked, not the name, to the rounding of their
+       dtype; they may be pytorch_wavelets' or their convolution rewrites; the padding mode is free, since nothing is
+       padded;
     3. every level has even height and width, which the network's own input check guarantees (multiples of 2^levels);
-    4. the high bands the inverse gets are the very tensors the encoder computed from the very skip features it gets, and
-       neither was modified in between (`highs=encoder`); or there are none (`highs=zero`). This is observed while the
-       example runs, not concluded from the configuration.
+    4. the high bands the inverse gets are the very tensors the encoder computed from the very skip features it gets,
+       and neither was modified in between (`highs=encoder`); or there are none (`highs=zero`). This is observed while
+       the example runs, not concluded from the configuration.
 
     Declines otherwise: another wavelet, `highs=predicted` and `align_conv=split` (bands that the decoder makes are not
     H(F), so nothing cancels), a changed data flow, hooks that would be lost. Already rewritten networks are case 1's
@@ -48,10 +50,11 @@ def rewrite_haar_identity(network: UNetWavelet, *, example: Tensor | None = None
 
     Raises:
         RewriteDeclined: a condition above does not hold.
-        RewriteMismatch: the outputs differ by more than rounding (float32: 1e-5 of the output range), or are not finite.
+        RewriteMismatch: the outputs differ by more than rounding (float32: 1e-5 of the output range), or are not
+            finite.
     """
     _check_structure(network)
-    sides = (("analysis", network.down.dwt), ("synthesis", network.up.idwt))  # type: ignore[union-attr]
+    sides = (("analysis", network.dwt), ("synthesis", network.idwt))
     deviation = max(_check_haar(side, transform) for side, transform in sides)
     if network.config.highs not in ("encoder", "zero"):
         raise RewriteDeclined(
@@ -84,10 +87,14 @@ def _check_structure(network: nn.Module) -> None:
     for name, kind in (("down", WaveletDown), ("up", WaveletUp)):
         step = getattr(network, name)
         if type(step) is not kind:
-            raise RewriteDeclined(f"haar identity, {name}", got=type(step).__name__, expected=f"exactly a {kind.__name__}")
+            raise RewriteDeclined(
+                f"haar identity, {name}", got=type(step).__name__, expected=f"exactly a {kind.__name__}"
+            )
         for module in step.modules():
             if any(value for key, value in vars(module).items() if key.endswith("_hooks") and "forward" in key):
-                raise RewriteDeclined(f"haar identity, {name}", got="a forward hook, which would be lost", fix="remove it")
+                raise RewriteDeclined(
+                    f"haar identity, {name}", got="a forward hook, which would be lost", fix="remove it"
+                )
 
 
 def _check_haar(side: str, transform: nn.Module) -> float:
@@ -96,7 +103,9 @@ def _check_haar(side: str, transform: nn.Module) -> float:
     if side == "synthesis":
         known = is_synthesis(transform) or type(transform) is ConvIDWT
     if not known:
-        raise RewriteDeclined(f"haar identity, {side}", got=type(transform).__name__, expected="a known wavelet transform")
+        raise RewriteDeclined(
+            f"haar identity, {side}", got=type(transform).__name__, expected="a known wavelet transform"
+        )
     if side == "analysis" and transform.J != 1:
         raise RewriteDeclined("haar identity, analysis", got=f"{transform.J} levels in one call", expected="1")
     names = ConvDWT.NAMES if side == "analysis" else ConvIDWT.NAMES

@@ -15,8 +15,8 @@ __all__ = ["is_analysis", "is_library_module", "is_synthesis", "pytorch_wavelets
 def pytorch_wavelets() -> ModuleType:
     """Return the pytorch_wavelets package.
 
-    Its import asks setuptools for `pkg_resources`, which warns about its own removal; that warning is not the user's concern
-    and is silenced for this import only.
+    Its import asks setuptools for `pkg_resources`, which warns about its own removal; that warning is not the user's
+    concern and is silenced for this import only.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r".*pkg_resources.*")

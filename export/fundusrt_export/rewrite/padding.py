@@ -10,8 +10,8 @@ A length-N axis and filters of L taps. Before / after the samples that the strid
 | periodic | L-2 | L-2 + (N+L) mod 2 | circular |
 | periodization | L/2-1 | L/2-1 | circular, after one copy of the last sample was appended to an odd N |
 
-When N is not known at trace time, `after` is L-1: the extra sample is read only when N+L is odd, so one graph serves both
-parities. `periodization` has no such form; its dynamic axes must be declared even.
+When N is not known at trace time, `after` is L-1: the extra sample is read only when N+L is odd, so one graph serves
+both parities. `periodization` has no such form; its dynamic axes must be declared even.
 
 Why slices: index tables become GatherND in ONNX, `Pad(wrap)` needs opset 19, ONNX has no symmetric mode.
 """

@@ -33,25 +33,25 @@ def rewrite_wavelets(model: nn.Module, *, example: Example | None = None) -> nn.
 
     Legal cases:
 
-    1. `DWTForward` and `DWTInverse` (aliases DWT, IDWT, DWT2D, IDWT2D; subclasses that keep `forward`), for any wavelet given
-       by name, `pywt.Wavelet`, 2-tuple or 4-tuple of filters with at least 2 taps, any number of levels J;
+    1. `DWTForward` and `DWTInverse` (aliases DWT, IDWT, DWT2D, IDWT2D; subclasses that keep `forward`), for any
+       wavelet given by name, `pywt.Wavelet`, 2-tuple or 4-tuple of filters with at least 2 taps, any number of levels
+       J;
     2. modes zero, symmetric, reflect, periodic, periodization (`per`), odd and even sizes;
     3. at any depth, several times, shared between parents (one instance stays one instance), or as the model itself;
     4. any device and floating dtype; train/eval state and buffer names are kept, so state dicts stay interchangeable.
 
-    Declines, naming the module: modes constant and replicate (the library raises for them at the first call); every other
-    transform of the library (SWT, DTCWT, 1-D, scattering); a subclass with its own `forward`; learned filters (parameters);
-    hooks on a transform; filters of unequal or, for periodization, odd length; a transform hidden in a plain list, tuple or
-    dict, where replacing it could go unnoticed.
+    Declines, naming the module: modes constant and replicate (the library raises for them at the first call); every
+    other transform of the library (SWT, DTCWT, 1-D, scattering); a subclass with its own `forward`; learned filters
+    (parameters); hooks on a transform; filters of unequal or, for periodization, odd length; a transform hidden in a
+    plain list, tuple or dict, where replacing it could go unnoticed.
 
-    Forward values are equal up to rounding (float64 1e-12, float32 1e-5 of the output range). Gradients are the true ones,
-    which the library's are not near the border (`docs/wavelet-rewrite.md`).
+    Forward values are equal up to rounding (float64 1e-12, float32 1e-5 of the output range). Gradients are the true
+    ones, which the library's are not near the border (`docs/wavelet-rewrite.md`).
 
     Args:
         model: any module; not modified.
-        example: inputs of the model: one tensor, a tuple of positional arguments, or a mapping of keyword arguments. If given,
-            the original is run on it, the inputs of each transform are recorded, and each replacement must return the same
-            on them.
+        example: inputs of the model: one tensor, a tuple of positional arguments, or a mapping of keyword arguments.
+            If given, a copy of the original runs on it, and each replacement must return the same as its original did.
 
     Raises:
         RewriteDeclined: a case listed above.
@@ -94,7 +94,9 @@ def _convert(path: str, module: nn.Module) -> nn.Module:
         raise RewriteDeclined(
             where, got="learned filters (parameters)", expected="fixed filters", fix="turn them into buffers first"
         )
-    names = ("h0_col", "h1_col", "h0_row", "h1_row") if is_analysis(module) else ("g0_col", "g1_col", "g0_row", "g1_row")
+    names = (
+        ("h0_col", "h1_col", "h0_row", "h1_row") if is_analysis(module) else ("g0_col", "g1_col", "g0_row", "g1_row")
+    )
     low_w, high_w, low_h, high_h = (getattr(module, name).numel() for name in names)
     odd = mode == "periodization" and (low_w % 2 or low_h % 2)
     if low_w != high_w or low_h != high_h or min(low_w, low_h) < 2 or odd:
@@ -107,7 +109,7 @@ def _convert(path: str, module: nn.Module) -> nn.Module:
 
 
 def _refuse_hidden(model: nn.Module) -> None:
-    """Look for transforms that are only in plain containers: PyTorch does not list them, so they would stay as they are."""
+    """Look for transforms that are only in plain containers, which PyTorch does not list: they would stay."""
     listed = {id(module) for module in model.modules()}
     for path, module in model.named_modules():
         for name, value in vars(module).items():

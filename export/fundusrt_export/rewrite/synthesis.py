@@ -19,11 +19,11 @@ class ConvIDWT(FilterBank):
     """Multi-level 2-D wavelet synthesis, equal to `pytorch_wavelets.DWTInverse`.
 
     Each level is one transposed convolution with weight (4C, 1, L, L), stride 2, C groups and padding L-2 (for filters
-    longer than `FUSED_TAPS` two 1-D ones). For periodization the coefficients are first extended circularly by m = L // 4
-    on each side and the padding is L/2 - 1 + 2m.
+    longer than `FUSED_TAPS` two 1-D ones). For periodization the coefficients are first extended circularly by m = L
+    // 4 on each side and the padding is L/2 - 1 + 2m.
 
-    A missing high band (None) costs nothing: the low band alone is transformed. The library makes float32 zeros there and
-    so fails for other dtypes; here every dtype works.
+    A missing high band (None) costs nothing: the low band alone is transformed. The library makes float32 zeros there
+    and so fails for other dtypes; here every dtype works.
 
     Args:
         filters: synthesis filters, not reversed (low W, high W, low H, high H).
@@ -47,9 +47,9 @@ class ConvIDWT(FilterBank):
         """Reconstruct.
 
         Args:
-            coeffs: low band (N, C, h, w) and high bands, finest first, (N, C, 3, h_j, w_j) or None for zeros. A low band
-                one row or column larger than the next high band (odd sizes) loses its last one; an empty list returns the
-                low band as it is.
+            coeffs: low band (N, C, h, w) and high bands, finest first, (N, C, 3, h_j, w_j) or None for zeros. A low
+                band one row or column larger than the next high band (odd sizes) loses its last one; an empty list
+                returns the low band as it is.
 
         Returns:
             (N, C, 2h - L + 2, 2w - L + 2) of the last level; (N, C, 2h, 2w) for periodization.

@@ -51,7 +51,7 @@ class OnnxRuntimeSession:
     def __init__(self, model: bytes, *, source: str, threads: int | None = None) -> None:
         ort = import_onnxruntime()
         options = ort.SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what the runtime would write to stderr is in the exception it raises
         if threads is not None:
             options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -65,7 +65,7 @@ class OnnxRuntimeSession:
         except Exception as error:  # the runtime raises a dozen unrelated types; all mean the file is not usable
             raise BundleError(
                 source,
-                got=f"ONNX Runtime {ort.__version__}: {error}",
+                got=f"ONNX Runtime {ort.__version__}: {_one_line(error)}",
                 expected="a valid ONNX model",
                 fix="export the bundle again",
             ) from error
@@ -104,7 +104,7 @@ class OnnxRuntimeSession:
         except Exception as error:  # as above: unrelated types, one for each of the runtime's status codes
             raise BackendUnavailable(
                 self._source,
-                got=f"ONNX Runtime failed: {error}",
+                got=f"ONNX Runtime failed: {_one_line(error)}",
                 expected=", ".join(f"{name} {spec.shape}" for name, spec in self._inputs.items()),
                 fix="run `fundusrt verify` on this machine",
             ) from error
@@ -113,6 +113,10 @@ class OnnxRuntimeSession:
     def close(self) -> None:
         """Free the network."""
         self._session = None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _spec(tensor: Any, source: str) -> TensorSpec:

@@ -1,7 +1,7 @@
-"""Random flips and colour jitter of a tile and of the whole image it comes from (CMWNet paper, Methods; strengths unstated).
+"""Random flips and colour jitter of a tile and of the whole image it comes from (CMWNet paper, Methods).
 
-One draw serves the pair: the consistency term compares the two branches pixel by pixel, so both must see the same picture. The
-contrast change pivots on one grey level for both, the whole image's mean.
+One draw serves the pair: the consistency term compares the two branches pixel by pixel, so both must see the same
+picture. The contrast change pivots on one grey level for both, the whole image's mean.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
-
 from fundusrt.errors import UsageError
+from torch import Tensor
 
 __all__ = ["AugmentationConfig", "AugmentationDraw", "adjust_hue", "draw_augmentation", "flip", "jitter"]
 
@@ -40,7 +39,9 @@ class AugmentationConfig:
         for name in ("hflip", "vflip"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"aug.{name}", got=getattr(self, name), expected="a probability, 0 to 1")
-        for name, value, top in zip(("brightness", "contrast", "saturation", "hue"), self.jitter, (1, 1, 1, 0.5), strict=True):
+        for name, value, top in zip(
+            ("brightness", "contrast", "saturation", "hue"), self.jitter, (1, 1, 1, 0.5), strict=True
+        ):
             if not 0 <= value <= top:
                 raise UsageError(f"aug.jitter ({name})", got=value, expected=f"0 to {top}")
         if not self.brightness_scale >= 0:

@@ -1,7 +1,8 @@
 """Which windows an epoch sees, in which order: decided beforehand from the seed, as plain data.
 
-Because the plan is a pure function of (seed, epoch), the modes cmwnet, crop and down see the same windows in the same order, the
-number of loader processes does not matter, and a resumed run continues exactly without saving any random state.
+Because the plan is a pure function of (seed, epoch), the modes cmwnet, crop and down see the same windows in the same
+order, the number of loader processes does not matter, and a resumed run continues exactly without saving any random
+state.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-
 from fundusrt.errors import InvalidInput, UsageError
 from fundusrt.tiling import TileGrid
+
 from fundusrt_training.data.working_image import WorkingImage
 
 __all__ = ["EpochPlan", "TileConfig", "TileDraw"]
@@ -26,8 +27,10 @@ class TileConfig:
     Args:
         size: side of a tile in px.
         round: how the image's size becomes a multiple of it.
-        sampling: `grid` takes the tiles of the non-overlapping grid, as in the paper; `random` shifts each by up to half a tile.
-        positive_fraction: fraction of drawn tiles that contain leakage, or null for the plain shuffled list, as in the paper.
+        sampling: `grid` takes the tiles of the non-overlapping grid, as in the paper; `random` shifts each by up to
+            half a tile.
+        positive_fraction: fraction of drawn tiles that contain leakage, or null for the plain shuffled list, as in the
+            paper.
         skip_outside: leave out tiles that hold nothing of the field of view.
     """
 
@@ -44,7 +47,7 @@ class TileConfig:
 
 @dataclass(frozen=True)
 class TileDraw:
-    """One window: index of its image, top left corner in px of the grid-sized image, and the seed of its augmentation."""
+    """One window: index of its image, top left corner in px of the grid-sized image, seed of its augmentation."""
 
     image: int
     y0: int
@@ -75,7 +78,12 @@ class EpochPlan:
     """
 
     def __init__(
-        self, images: Sequence[WorkingImage], config: TileConfig, seed: int, batch: int, steps_per_epoch: int | None = None
+        self,
+        images: Sequence[WorkingImage],
+        config: TileConfig,
+        seed: int,
+        batch: int,
+        steps_per_epoch: int | None = None,
     ) -> None:
         self.images = images
         self.config = config
@@ -113,7 +121,9 @@ class EpochPlan:
         chosen = self._choose(random)
         place = self._shifted if self.config.sampling == "random" else self._as_is
         return [
-            TileDraw(tile.image, *place(tile, np.random.default_rng((self.seed, 2, epoch, i))), (self.seed, 3, epoch, i))
+            TileDraw(
+                tile.image, *place(tile, np.random.default_rng((self.seed, 2, epoch, i))), (self.seed, 3, epoch, i)
+            )
             for i, tile in enumerate(chosen)
         ]
 

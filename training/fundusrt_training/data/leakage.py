@@ -10,11 +10,11 @@ from typing import TypedDict
 
 import numpy as np
 import torch
+from fundusrt.manifest import PreprocessSpec
+from fundusrt.preprocess import to_tensor
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from fundusrt.manifest import PreprocessSpec
-from fundusrt.preprocess import to_tensor
 from fundusrt_training.data.augmentation import (
     AugmentationConfig,
     AugmentationDraw,
@@ -127,7 +127,9 @@ class _PlannedBatches(Sampler[list[TileDraw]]):
         return len(self.batches)
 
 
-def epoch_loader(pairs: LeakagePairs, plan: EpochPlan, epoch: int, start: int = 0, workers: int = 0) -> DataLoader[Batch]:
+def epoch_loader(
+    pairs: LeakagePairs, plan: EpochPlan, epoch: int, start: int = 0, workers: int = 0
+) -> DataLoader[Batch]:
     """Return the loader of one epoch, from batch `start` on."""
     sampler = _PlannedBatches(plan.batches(epoch, start))
     # The dataset is indexed by draws, which the type of DataLoader does not foresee.

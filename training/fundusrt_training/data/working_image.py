@@ -1,7 +1,7 @@
 """Pre-processed images on disk, so that an epoch only copies windows.
 
-Each image is enhanced once, by the same SDK functions that deployment calls, and kept as memory-mapped uint8 arrays in a cache
-folder named by the SHA-256 of the files' content and of every parameter. A folder appears whole or not at all.
+Each image is enhanced once, by the same SDK functions that deployment calls, and kept as memory-mapped uint8 arrays in
+a cache folder named by the SHA-256 of the files' content and of every parameter. A folder appears whole or not at all.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-
 from fundusrt import __version__
 from fundusrt.errors import InvalidInput, OutputError
 from fundusrt.image import FundusImage, read_image
 from fundusrt.manifest import PreprocessSpec, TileSpec, WholeImageSpec
 from fundusrt.preprocess import enhance, fit_to_grid, nearest_index, shrink_whole
+
 from fundusrt_training.data.folder import Case, read_mask
 
 __all__ = ["WorkingImage", "WorkingImageSpec", "default_cache", "prepare", "prepare_all"]
@@ -46,7 +46,8 @@ class WorkingImageSpec:
         preprocess: contrast steps.
         tile: grid size rule.
         whole: size and interpolation of the whole image.
-        mask: how the reference mask is reduced to the whole image's size: `nearest`, or `area` (on where at least half is).
+        mask: how the reference mask is reduced to the whole image's size: `nearest`, or `area` (on where at least half
+            is).
         fov: `found` uses the field of view deployment will find; `file` uses `fov/NAME.*` where there is one.
     """
 
@@ -142,7 +143,7 @@ def default_cache() -> Path:
 def prepare_all(
     cases: Sequence[Case], spec: WorkingImageSpec, cache: Path, progress: Callable[[int, int], None] | None = None
 ) -> list[WorkingImage]:
-    """Prepare every case, calling `progress(done, count)` after each; about 10 bytes of cache per 4 source pixels (grey)."""
+    """Prepare every case, calling `progress(done, count)` after each; 12 grey megapixels take 27 MB of cache."""
     images: list[WorkingImage] = []
     for case in cases:
         images.append(prepare(case, spec, cache))

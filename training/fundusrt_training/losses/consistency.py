@@ -1,8 +1,8 @@
 """L4: the two branches should agree where they look at the same place (CMWNet paper, Methods; its form is not printed).
 
-The whole-image branch's probability map is compared with the tile branch's on the tile's window. Sampling the window with
-`grid_sample` gives the same numbers as enlarging the whole map to the image's size and cutting the window out, without the
-large tensor.
+The whole-image branch's probability map is compared with the tile branch's on the tile's window. Sampling the window
+with `grid_sample` gives the same numbers as enlarging the whole map to the image's size and cutting the window out,
+without the large tensor.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from fundusrt.errors import UsageError
 from torch import Tensor
 from torch.nn import functional as F
-
-from fundusrt.errors import UsageError
 
 __all__ = ["ConsistencyConfig", "consistency_loss", "sample_window"]
 

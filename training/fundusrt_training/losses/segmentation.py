@@ -1,10 +1,10 @@
-"""The segmentation loss of one branch: L_seg = w1 BCE + w2 Dice + w3 Tversky (CMWNet paper, Methods; weights unstated there).
+"""The segmentation loss of one branch: L_seg = w1 BCE + w2 Dice + w3 Tversky (CMWNet paper, Methods).
 
     Dice    = 1 - (2 sum(p y) + e) / (sum p + sum y + e)
     Tversky = 1 - (TP + e) / (TP + a FP + b FN + e),   TP = sum(p y), FP = sum(p (1 - y)), FN = sum((1 - p) y)
 
-with p the sigmoid of the logits, per sample, then the mean over the batch. Dice and Tversky are MONAI's classes, which give
-exactly these numbers; a plain-Python twin in the tests says so.
+with p the sigmoid of the logits, per sample, then the mean over the batch. Dice and Tversky are MONAI's classes, which
+give exactly these numbers; a plain-Python twin in the tests says so.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from fundusrt.errors import UsageError
 from monai.losses.dice import DiceLoss
 from monai.losses.tversky import TverskyLoss
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-from fundusrt.errors import UsageError
 
 __all__ = ["SegmentationLoss", "SegmentationLossConfig"]
 

@@ -1,8 +1,9 @@
 """GroupNorm by way of the planar memory layout, for bfloat16 training on CPU.
 
-In torch 2.13 the CPU kernels of GroupNorm for bfloat16 in channels-last layout are slow, the backward one above all: of a
-UNet-Wavelet training step they take 43 %. Copying to planar layout and back around the planar kernels costs less than it saves
-(1.13 s -> 0.80 s for two 512 px images at base 16, one thread). The function is the same; parameters and their names too.
+In torch 2.13 the CPU kernels of GroupNorm for bfloat16 in channels-last layout are slow, the backward one above all: of
+a UNet-Wavelet training step they take 43 %. Copying to planar layout and back around the planar kernels costs less than
+it saves (1.13 s -> 0.80 s for two 512 px images at base 16, one thread). The function is the same; parameters and their
+names too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""UNet-Wavelet: a U-Net whose pooling is a wavelet transform and whose up-sampling is its inverse (CMWNet paper, Fig. 6).
+"""UNet-Wavelet: a U-Net that pools by a wavelet transform and up-samples by its inverse (CMWNet paper, Fig. 6).
 
     x (N, 3, 512, 512)
     E0  64 @ 512 ------ F0, H0 ----- U0  64 @ 512 -- 1x1 -- logits (N, 1, 512, 512)
@@ -11,7 +11,8 @@
      | DWT                            ^ IDWT
      +------- E4 1024 @ 32 -----------+
 
-The paper leaves several details open. Each is a field of `UNetWaveletConfig` whose default is the reading this project trains.
+The paper leaves several details open. Each is a field of `UNetWaveletConfig` whose default is the reading this project
+trains.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 import torch
+from fundusrt.errors import InvalidInput, UsageError
 from torch import Tensor, nn
 
-from fundusrt.errors import InvalidInput, UsageError
 from fundusrt_training.models.wavelet import HaarDown, HaarUp, WaveletDown, WaveletUp, check_wavelet, is_haar
 
-__all__ = ["UNetWavelet", "UNetWaveletConfig"]
+__all__ = ["UNetWavelet", "UNetWaveletConfig", "check_images", "double_conv"]
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,12 @@ class UNetWaveletConfig:
         in_channels: 3 (colour, or grey repeated) or 1.
         out_channels: number of logit maps.
         base: channels of the first stage; they double per level.
-        levels: number of DWT steps; the network has levels + 1 convolution stages ("four levels", "iterated five times").
+        levels: number of DWT steps; the network has levels + 1 convolution stages ("four levels", "iterated five
+            times").
         wave: PyWavelets name of the wavelet.
         dwt_mode: padding mode; irrelevant for Haar on even sizes.
-        wavelet_form: `library` (pytorch_wavelets, as in the paper) or `haar_identity` (the same function for Haar, faster).
+        wavelet_form: `library` (pytorch_wavelets, as in the paper) or `haar_identity` (the same function for Haar,
+            faster).
         highs: what the inverse gets as high bands: the `encoder`'s, `zero`, or `predicted` by a 1x1 convolution.
         skip: encoder features are `add`ed to, or `concat`enated with, the inverse's output.
         align_conv: where the channel count is halved: `pre_1x1` 1x1 convolution before the inverse, `post_conv` 1x1
@@ -162,7 +165,8 @@ class UpBlock(nn.Module):
     def forward(self, x: Tensor, highs: Tensor, skip: Tensor, up: WaveletUp | HaarUp) -> Tensor:
         """Map decoder features (N, 2C, h, w) and the encoder's highs and skip (N, C, 2h, 2w) to (N, C, 2h, 2w).
 
-        `up` is the network's one inverse wavelet step: passed in, not owned, so that replacing it once replaces it everywhere.
+        `up` is the network's one inverse wavelet step: passed in, not owned, so that replacing it once replaces it
+        everywhere.
         """
         if self.config.align_conv == "split":
             low, bands = _split_bands(x)  # (N, C/2, h, w), (N, C/2, 3, h, w)
@@ -224,31 +228,38 @@ class UNetWavelet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map images (N, C, H, W) float, H and W multiples of 2^levels, to logits (N, out_channels, H, W)."""
         if not torch.jit.is_tracing() and not torch.compiler.is_compiling():
-            self.check_input(x)
+            check_images(x, self.config, "UNet-Wavelet input")
         skips: list[tuple[Tensor, Tensor]] = []
         for stage in list(self.encoder)[:-1]:
             features = stage(x)  # F: (N, 64, 512, 512), (N, 128, 256, 256), (N, 256, 128, 128), (N, 512, 64, 64)
-            x, highs = self.down(features)  # LL: (N, 64, 256, 256), (N, 128, 128, 128), (N, 256, 64, 64), (N, 512, 32, 32)
+            x, highs = self.down(
+                features
+            )  # LL: (N, 64, 256, 256), (N, 128, 128, 128), (N, 256, 64, 64), (N, 512, 32, 32)
             skips.append((features, highs))
         x = self.encoder[-1](x)  # (N, 1024, 32, 32)
         for block in self.decoder:
             features, highs = skips.pop()
-            x = block(x, highs, features, self.up)  # (N, 512, 64, 64), (N, 256, 128, 128), (N, 128, 256, 256), (N, 64, 512, 512)
+            x = block(
+                x, highs, features, self.up
+            )  # (N, 512, 64, 64), (N, 256, 128, 128), (N, 128, 256, 256), (N, 64, 512, 512)
         return cast(Tensor, self.head(x))  # (N, 1, 512, 512)
 
-    def check_input(self, x: Tensor) -> None:
-        """Refuse what the network cannot take, and say the size to pad to."""
-        if x.ndim != 4 or x.shape[1] != self.config.in_channels:
-            raise InvalidInput(
-                "UNet-Wavelet input", got=f"shape {tuple(x.shape)}", expected=f"(N, {self.config.in_channels}, H, W)"
-            )
-        step = self.config.divisor
-        height, width = x.shape[2], x.shape[3]
-        if height % step or width % step or not height or not width:
-            padded = tuple(max(1, -(-size // step)) * step for size in (height, width))
-            raise InvalidInput(
-                "UNet-Wavelet input",
-                got=f"{height} x {width} px",
-                expected=f"height and width multiples of {step} (2^{self.config.levels})",
-                fix=f"pad to {padded[0]} x {padded[1]}",
-            )
+
+def check_images(x: Tensor, config: UNetWaveletConfig, subject: str) -> None:
+    """Refuse what a network cannot take, and say the size to pad to.
+
+    Raises:
+        InvalidInput: not (N, in_channels, H, W), or H or W no multiple of 2^levels.
+    """
+    if x.ndim != 4 or x.shape[1] != config.in_channels:
+        raise InvalidInput(subject, got=f"shape {tuple(x.shape)}", expected=f"(N, {config.in_channels}, H, W)")
+    step = config.divisor
+    height, width = x.shape[2], x.shape[3]
+    if height % step or width % step or not height or not width:
+        padded = tuple(max(1, -(-size // step)) * step for size in (height, width))
+        raise InvalidInput(
+            subject,
+            got=f"{height} x {width} px",
+            expected=f"height and width multiples of {step} (2^{config.levels})",
+            fix=f"pad to {padded[0]} x {padded[1]}",
+        )

@@ -1,14 +1,14 @@
 """One wavelet step down and one step up, in two interchangeable forms.
 
-`WaveletDown` / `WaveletUp` call pytorch_wavelets, as the CMWNet paper does (Methods, UNet-Wavelet). `HaarDown` / `HaarUp` are the
-same function for the Haar wavelet on even sizes, written without any wavelet operation:
+`WaveletDown` / `WaveletUp` call pytorch_wavelets, as the CMWNet paper does (Methods, UNet-Wavelet). `HaarDown` /
+`HaarUp` are the same function for the Haar wavelet on even sizes, written without any wavelet operation:
 
     LL(F)          = 2 avg_pool2(F)
     IDWT(l, H(F))  = F + 1/2 up2(l - LL(F))        (perfect reconstruction: IDWT(LL(F), H(F)) = F)
     IDWT(l, 0)     = 1/2 up2(l)
 
-The second form is about 1.6 times faster, trains under autocast (pytorch_wavelets does not: its backward mixes dtypes) and
-keeps the memory layout. Neither form has parameters, so checkpoints fit both.
+The second form is about 1.6 times faster, trains under autocast (pytorch_wavelets does not: its backward mixes dtypes)
+and keeps the memory layout. Neither form has parameters, so checkpoints fit both.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ from typing import Literal, cast
 
 import pywt
 import torch
+from fundusrt.errors import UsageError
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-from fundusrt.errors import UsageError
 
 with warnings.catch_warnings():
     # pytorch_wavelets imports pkg_resources, which warns that it is deprecated; this is the only place that imports it.
@@ -41,13 +40,15 @@ def check_wavelet(wave: str, mode: str) -> None:
         UsageError: `wave` is not a discrete wavelet of PyWavelets, or `mode` is not one of `DWT_MODES`.
     """
     if wave not in pywt.wavelist(kind="discrete"):
-        raise UsageError("unet.wave", got=repr(wave), expected="a discrete wavelet of PyWavelets, such as haar, db2, bior2.2")
+        raise UsageError(
+            "unet.wave", got=repr(wave), expected="a discrete wavelet of PyWavelets, such as haar, db2, bior2.2"
+        )
     if mode not in DWT_MODES:
         raise UsageError("unet.dwt_mode", got=repr(mode), expected=", ".join(DWT_MODES))
 
 
 def _without_saved_buffers(module: nn.Module) -> nn.Module:
-    """Keep the filter taps out of the state dict: they follow from the wavelet's name, and both forms share checkpoints."""
+    """Keep the filter taps out of the state dict: they follow from the wavelet's name; both forms share checkpoints."""
     for name, taps in list(module.named_buffers(recurse=False)):
         delattr(module, name)
         module.register_buffer(name, taps, persistent=False)
@@ -79,8 +80,8 @@ class WaveletUp(nn.Module):
     Args:
         wave: name of a discrete PyWavelets wavelet.
         mode: padding mode.
-        size_align: how a result one row or column larger than the skip (odd sizes, only with wavelets longer than Haar) is
-            brought to its size: `crop` keeps the round trip exact, `interpolate` resizes bilinearly.
+        size_align: how a result one row or column too large (odd sizes, only with wavelets longer than Haar) is brought
+            to the size of the skip: `crop` keeps the round trip exact, `interpolate` resizes bilinearly.
     """
 
     def __init__(self, wave: str = "haar", mode: str = "zero", size_align: SizeAlign = "crop") -> None:

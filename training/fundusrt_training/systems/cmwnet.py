@@ -4,8 +4,8 @@
     Loss = L3 + beta L4                       L4: consistency of the two outputs; beta ~ U(0, 1)
     after each optimiser step:  theta_L <- (1 - alpha) theta_L + alpha theta_S
 
-The average runs from the tile branch to the whole-image branch, and alpha weighs the *new* weights: the reverse of mean teacher.
-The ablations `crop` and `down` train one branch with its own loss alone.
+The average runs from the tile branch to the whole-image branch, and alpha weighs the *new* weights: the reverse of mean
+teacher. The ablations `crop` and `down` train one branch with its own loss alone.
 """
 
 from __future__ import annotations
@@ -15,19 +15,22 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from fundusrt.errors import InvalidInput
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from fundusrt.errors import InvalidInput
 from fundusrt_training.data.leakage import Batch
 from fundusrt_training.errors import TrainingDiverged
 from fundusrt_training.losses.consistency import consistency_loss
 from fundusrt_training.losses.segmentation import SegmentationLoss
 from fundusrt_training.models.planar_norm import use_planar_norm
-from fundusrt_training.models.unet_wavelet import UNetWavelet, UNetWaveletConfig
+from fundusrt_training.models.unet import UNet
+from fundusrt_training.models.unet_wavelet import UNetWavelet
 from fundusrt_training.systems.cmwnet_config import CmwnetConfig
 
-__all__ = ["CmwnetModule", "Progress"]
+__all__ = ["CmwnetModule", "Network", "Progress"]
+
+Network = UNetWavelet | UNet
 
 
 @dataclass
@@ -43,15 +46,15 @@ class CmwnetModule(LightningModule):
     """Both branches, their losses, the optimiser and the average.
 
     Args:
-        config: the whole configuration; weights follow from its seed, each branch from its own, so that the tile branch of
-            `crop` starts as the tile branch of `cmwnet` does.
+        config: the whole configuration; weights follow from its seed, each branch from its own, so that the tile branch
+            of `crop` starts as the tile branch of `cmwnet` does.
     """
 
     def __init__(self, config: CmwnetConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or CmwnetConfig()
-        self.large = None if config.mode == "crop" else _build(config.unet, config.run.seed, branch=0)
-        self.small = None if config.mode == "down" else _build(config.unet, config.run.seed, branch=1)
+        self.large = None if config.mode == "crop" else _build(config, branch=0)
+        self.small = None if config.mode == "down" else _build(config, branch=1)
         self.segmentation_loss = SegmentationLoss(config.loss)
         self.progress = Progress()
         self.batches_per_epoch = 0
@@ -61,7 +64,7 @@ class CmwnetModule(LightningModule):
             if config.run.precision == "bf16":
                 use_planar_norm(self)
 
-    def forward(self, branch: UNetWavelet, images: Tensor) -> Tensor:
+    def forward(self, branch: Network, images: Tensor) -> Tensor:
         """Run one branch: images (N, C, H, W) float32 to logits (N, 1, H, W), bf16 under autocast."""
         if self.config.run.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
@@ -120,14 +123,16 @@ class CmwnetModule(LightningModule):
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Step the optimiser, let the whole-image branch follow, and count."""
-        super().optimizer_step(*args, **kwargs)
         at = self.progress
+        # Between epochs, not after the last one: the branch that is deployed has trained since it last moved.
+        if self.config.ema.every == "epoch" and at.batch == 0 and at.epoch > 0:
+            self.follow()
+        super().optimizer_step(*args, **kwargs)
         at.step += 1
         at.batch += 1
-        ends_epoch = at.batch == self.batches_per_epoch
-        if self.config.ema.every == "step" or ends_epoch:
+        if self.config.ema.every == "step":
             self.follow()
-        if ends_epoch:
+        if at.batch == self.batches_per_epoch:
             at.epoch, at.batch = at.epoch + 1, 0
 
     @torch.no_grad()
@@ -178,7 +183,7 @@ class CmwnetModule(LightningModule):
                 branch.load_state_dict(mine)
 
 
-def _build(config: UNetWaveletConfig, seed: int, branch: int) -> UNetWavelet:
+def _build(config: CmwnetConfig, branch: int) -> Network:
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(2 * seed + branch)
-        return UNetWavelet(config)
+        torch.manual_seed(2 * config.run.seed + branch)
+        return UNet(config.unet) if config.backbone == "unet" else UNetWavelet(config.unet)

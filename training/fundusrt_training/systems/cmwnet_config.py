@@ -1,6 +1,7 @@
 """Configuration of the CMWNet system: nested frozen dataclasses, written to JSON as they stand.
 
-Every value the paper states is the default; every value it leaves open is a field. Comments mark what this project adds.
+Every value the paper states is the default; every value it leaves open is a field. Comments mark what this project
+adds.
 """
 
 from __future__ import annotations
@@ -10,16 +11,19 @@ from typing import Any, Literal
 
 from fundusrt.errors import UsageError
 from fundusrt.manifest import CgnrSpec, ClaheSpec, PostprocessSpec, PreprocessSpec, TileSpec, WholeImageSpec
+
 from fundusrt_training import configuration
 from fundusrt_training.data.augmentation import AugmentationConfig
 from fundusrt_training.data.epoch_plan import TileConfig
+from fundusrt_training.data.split import SplitConfig
 from fundusrt_training.data.working_image import WorkingImageSpec
 from fundusrt_training.losses.consistency import ConsistencyConfig
 from fundusrt_training.losses.segmentation import SegmentationLossConfig
 from fundusrt_training.models.unet_wavelet import UNetWaveletConfig
 
-__all__ = ["CmwnetConfig", "Mode"]
+__all__ = ["Backbone", "CmwnetConfig", "Mode"]
 
+Backbone = Literal["unet_wavelet", "unet"]
 Mode = Literal["cmwnet", "crop", "down"]
 
 
@@ -200,13 +204,19 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class CmwnetConfig:
-    """The whole system. `mode`: both branches, only the tile branch (`crop`), or only the whole-image branch (`down`)."""
+    """The whole system.
+
+    `mode`: both branches, only the tile branch (`crop`), or only the whole-image branch (`down`). `backbone`: the
+    paper's network, or a plain U-Net as a baseline (it cannot be exported).
+    """
 
     mode: Mode = "cmwnet"
+    backbone: Backbone = "unet_wavelet"
     unet: UNetWaveletConfig = field(default_factory=UNetWaveletConfig)
     tile: TileConfig = field(default_factory=TileConfig)
     whole: GlobalConfig = field(default_factory=GlobalConfig, metadata=configuration.key("global"))
     prep: PrepConfig = field(default_factory=PrepConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
     aug: AugmentationConfig = field(default_factory=AugmentationConfig)
     loss: SegmentationLossConfig = field(default_factory=SegmentationLossConfig)
     ema: EmaConfig = field(default_factory=EmaConfig)
@@ -220,7 +230,8 @@ class CmwnetConfig:
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
-        if self.run.precision == "bf16" and self.unet.wavelet_form != "haar_identity":
+        library = self.backbone == "unet_wavelet" and self.unet.wavelet_form == "library"
+        if self.run.precision == "bf16" and library:
             raise UsageError(
                 "run.precision bf16",
                 got=f"unet.wavelet_form {self.unet.wavelet_form}",

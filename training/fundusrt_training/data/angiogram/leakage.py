@@ -3,8 +3,8 @@
 The rule of the mask, for each lesion alone: pixels where the graded shape of the lesion (without inner structure) is at
 least half its own peak, where that half amplitude is at least `min_contrast` of the local background without vessels
 and `min_increment_grey` grey levels, and to which at least `min_light` of the light gets past rim, lids and lashes. A
-lesion of which less than 60 % of its half-amplitude area passes is not drawn at all, so that nothing visible is unmarked
-except dim outskirts. Rule of this project; no publication states one.
+lesion of which less than 60 % of its half-amplitude area passes is not drawn at all, so that nothing visible is
+unmarked except dim outskirts. Rule of this project; no publication states one.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from fundusrt_training.data.angiogram.lesions import (
 from fundusrt_training.data.angiogram.patch import Patch
 from fundusrt_training.data.angiogram.vessels import VesselTree
 
-__all__ = ["Leakage", "draw_coverage", "paint_leakage"]
+__all__ = ["Leakage", "draw_coverage", "paint_leakage", "visible_pixels"]
 
 _LOCAL_PX = 20  # half side of the neighbourhood that counts as local background
 
@@ -97,7 +97,7 @@ def paint_leakage(
         if patch is None:
             continue
         peak = rng.uniform(*kind.peak) * math.exp(rng.normal(0, 0.25))
-        seen = _visible(patch, peak, light, base, grey_per_unit, config)
+        seen = visible_pixels(patch, peak, light, base, grey_per_unit, config)
         area = float(seen.sum())
         if area < 6 or area > 1.5 * missing + 60 or area < 0.6 * float((patch.shape >= 0.5 * patch.shape.max()).sum()):
             continue
@@ -119,7 +119,7 @@ def paint_leakage(
     return Leakage(glow, mask, lesions)
 
 
-def _visible(
+def visible_pixels(
     patch: Patch,
     peak: float,
     light: NDArray[np.float32],
@@ -127,7 +127,11 @@ def _visible(
     grey_per_unit: float,
     config: AngiogramConfig,
 ) -> NDArray[np.bool_]:
-    """Pixels of the patch that the rule of the mask takes."""
+    """Return the pixels of the patch that the rule of the mask takes, (h, w) bool.
+
+    patch: lies inside the image. peak: brightness of shape 1, in units of well lit background. light, base: (H, W)
+    float32, see paint_leakage. grey_per_unit: grey levels of background 1 in light 1.
+    """
     top = float(patch.shape.max())
     half = 0.5 * peak * top
     window = patch.window

@@ -1,0 +1,112 @@
+"""What is published: the version, the wheel, the shipped bundle, and nothing of the place where it was made."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+import fundusrt
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PACKAGES = {"fundusrt": "sdk", "fundusrt_training": "training", "fundusrt_export": "export"}
+SHIPPED_BUNDLE_MAX_BYTES = 16 * 2**20
+
+
+def project_files() -> list[Path]:
+    """Every file of the project: what git has or would take."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        check=False,
+    )
+    if listed.returncode != 0:
+        pytest.skip("not a git checkout: cannot tell the project's files from others")
+    names = listed.stdout.decode().split("\0")
+    return [REPOSITORY / name for name in names if name and (REPOSITORY / name).is_file()]
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    headings = re.findall(r"^## \[(.+?)\]", (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert next(heading for heading in headings if heading.lower() != "unreleased") == fundusrt.__version__
+
+
+def test_no_file_names_a_place_on_the_machine_it_was_made_on() -> None:
+    places = re.compile(rb"(?<![\w.~-])/(work|root)/|(?<!\w)\.library/")
+    found = [
+        f"{path.relative_to(REPOSITORY)}: {match.group().decode()}"
+        for path in project_files()
+        if path.suffix not in (".png", ".jpg", ".onnx", ".npz", ".safetensors")
+        for match in places.finditer(path.read_bytes())
+        if path != Path(__file__).resolve()
+    ]
+    assert found == []
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    folder = tmp_path_factory.mktemp("wheel")
+    done = subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (path,) = folder.glob("*.whl")
+    assert path.name == f"fundusrt-{fundusrt.__version__}-py3-none-any.whl"
+    return zipfile.ZipFile(path)
+
+
+def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel: zipfile.ZipFile) -> None:
+    names = set(wheel.namelist())
+    tops = {name.split("/")[0] for name in names}
+    assert tops == {*PACKAGES, f"fundusrt-{fundusrt.__version__}.dist-info"}
+    assert not [name for name in names if "test_" in name or "conftest" in name or "__pycache__" in name]
+    assert "fundusrt/py.typed" in names
+
+
+def test_every_file_of_the_packages_is_in_the_wheel(wheel: zipfile.ZipFile) -> None:
+    names = set(wheel.namelist())
+    expected = {
+        path.relative_to(REPOSITORY / folder).as_posix()
+        for package, folder in PACKAGES.items()
+        for path in project_files()
+        if path.is_relative_to(REPOSITORY / folder / package)
+    }
+    assert sorted(expected - names) == []
+    assert len(expected) > 60
+
+
+def test_the_wheel_s_metadata(wheel: zipfile.ZipFile) -> None:
+    info = f"fundusrt-{fundusrt.__version__}.dist-info"
+    metadata = Parser().parsestr(wheel.read(f"{info}/METADATA").decode())
+    assert metadata["License-Expression"] == "Apache-2.0"
+    extras = set(metadata.get_all("Provides-Extra", []))
+    assert {"cpu", "gpu", "tensorrt", "tensorrt-rtx", "openvino", "train", "export", "dev"} <= extras
+    always = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
+    assert not [line for line in always if re.match(r"torch|onnx|lightning|monai|scipy", line)]
+    assert "fundusrt = fundusrt.cli:main" in wheel.read(f"{info}/entry_points.txt").decode()
+    assert [name for name in wheel.namelist() if name.startswith(f"{info}/licenses/")]
+
+
+def test_the_wheel_ships_the_leakage_bundle_and_the_sample(wheel: zipfile.ZipFile) -> None:
+    names = set(wheel.namelist())
+    assert "fundusrt/samples/angiogram.jpg" in names
+    assert "fundusrt/models/leakage/bundle.json" in names
+    content = [info for info in wheel.infolist() if info.filename.startswith("fundusrt/models/leakage/")]
+    assert sum(info.file_size for info in content) <= SHIPPED_BUNDLE_MAX_BYTES
+
+
+def test_the_shipped_bundle_says_what_it_is_not_for() -> None:
+    bundle = fundusrt.Bundle.open("leakage")
+    card = bundle.read_bytes(bundle.manifest.model_card).decode().lower()
+    for text in (card, bundle.manifest.intended_use.lower()):
+        assert re.search(r"not\b.*\bclinical", text, re.DOTALL)
+    assert "generated" in card

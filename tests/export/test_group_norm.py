@@ -1,0 +1,72 @@
+"""Two-pass group normalisation: equal to PyTorch's, and accurate where one long sum is not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from fundusrt_export.errors import RewriteDeclined
+from fundusrt_export.rewrite.group_norm import TwoPassGroupNorm, rewrite_group_norms
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from tests.export.wavelet_cases import distance, noise
+
+
+@given(
+    groups=st.integers(1, 4),
+    per_group=st.integers(1, 3),
+    height=st.integers(2, 9),
+    width=st.integers(1, 9),
+    batch=st.integers(1, 3),
+    affine=st.booleans(),
+    offset=st.sampled_from([0.0, 3.0, -100.0]),
+)
+def test_equal_to_pytorch(
+    groups: int, per_group: int, height: int, width: int, batch: int, affine: bool, offset: float
+) -> None:
+    torch.manual_seed(0)
+    original = nn.GroupNorm(groups, groups * per_group, affine=affine).double()
+    if affine:
+        nn.init.normal_(original.weight)
+        nn.init.normal_(original.bias)
+    x = noise(batch, groups * per_group, height, width) + offset
+    # x - mean cancels `offset`: its rounding, 100 * 2**-53, grows by 1/sqrt(eps) = 300
+    assert distance(original(x).detach(), rewrite_group_norms(original)(x).detach()) <= 1e-11
+
+
+def test_flat_areas_keep_their_accuracy() -> None:
+    """Half the plane constant and far from 0: float32 against float64, where E[x^2] - mean^2 loses everything."""
+    x = noise(1, 2, 256, 256)
+    x[:, :, 100:] = 0.0
+    x = (x + 300.0).float()
+    original = nn.GroupNorm(1, 2)
+    truth = original.double()(x.double()).detach()
+    made = rewrite_group_norms(original.float())(x).detach()
+    # one rounding of x - mean: 300 * 2**-24 = 2e-5 over the spread 0.6
+    assert distance(truth, made) <= 1e-4
+    naive = x.square().mean() - x.mean().square()
+    assert abs(float(naive) - float(x.double().var(correction=0))) > 1e-3
+
+
+def test_replaces_every_one_and_keeps_names_and_sharing() -> None:
+    shared = nn.GroupNorm(2, 4)
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), shared, nn.ReLU(), shared).eval()
+    made = rewrite_group_norms(model, example=noise(2, 3, 8, 8, dtype=torch.float32))
+    assert type(made[1]) is TwoPassGroupNorm
+    assert made[1] is made[3]
+    assert made[1].weight is not shared.weight
+    assert not made[1].training
+    assert list(made.state_dict()) == list(model.state_dict())
+    assert type(model[1]) is nn.GroupNorm
+
+
+class Own(nn.GroupNorm):
+    pass
+
+
+def test_declines() -> None:
+    with pytest.raises(RewriteDeclined, match=r"inner: got a subclass of GroupNorm"):
+        rewrite_group_norms(nn.ModuleDict({"inner": Own(1, 1)}))
+    with pytest.raises(ValueError, match=r"group normalisation: got \(1, 3, 5\); expected \(N, 3, H, W\)"):
+        rewrite_group_norms(nn.GroupNorm(1, 3))(torch.zeros(1, 3, 5))

@@ -1,0 +1,121 @@
+"""A certificate is refused unless it is whole, fits the bundle, and every figure holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fundusrt import Bundle, CertificateError
+from fundusrt.certificate import Certificate, Measurement, check_certificate
+from fundusrt.testing import tiny_bundle
+from hypothesis import given
+from hypothesis import strategies as st
+
+Change = Callable[[dict[str, Any]], None]
+
+
+def check(folder: Path, change: Change) -> Certificate:
+    """Check the bundle's certificate after a change, as if its hash in `bundle.json` had been changed too."""
+    bundle = Bundle.open(folder)
+    content = json.loads((folder / "certificate.json").read_text())
+    change(content)
+    return check_certificate(json.dumps(content).encode(), bundle.manifest, "tiny.frt")
+
+
+def measurement(rung: int = 0, **fields: Any) -> Change:
+    return lambda content: content["rungs"][rung]["measurements"][0].update(fields)
+
+
+def test_the_unchanged_certificate_holds(tiny: Path) -> None:
+    certificate = check(tiny, lambda _: None)
+    assert [rung.name for rung in certificate.rungs] == ["wavelet-rewrite", "torch-to-onnxruntime", "tiled-to-stitched"]
+    assert all(rung.holds for rung in certificate.rungs)
+
+
+REFUSALS: list[tuple[Change, str]] = [
+    (
+        lambda c: c["rungs"].pop(0),
+        "no rung wavelet-rewrite; expected the rungs wavelet-rewrite, torch-to-onnxruntime, ti",
+    ),
+    (lambda c: c["rungs"].clear(), "no rung wavelet-rewrite, torch-to-onnxruntime, tiled-to-stitched"),
+    (lambda c: c["rungs"][1].update(name="other"), "no rung torch-to-onnxruntime"),
+    (lambda c: c["rungs"][2].update(measurements=[]), "rungs.2.measurements: Tuple should have at least 1 item"),
+    (
+        measurement(value=2e-4),
+        r"rung wavelet-rewrite: got max abs difference 0.0002, limit 0.0001; expected .* <= 0.0001",
+    ),
+    (measurement(2, value=float("nan")), "rung tiled-to-stitched: got max abs difference nan"),
+    (measurement(value=float("inf")), "got max abs difference inf"),
+    (measurement(value=-float("inf")), "got max abs difference -inf"),
+    (measurement(limit=float("nan")), "limit nan"),
+    (measurement(limit=float("inf")), "limit inf; expected max abs difference <= 0.001"),
+    (
+        measurement(1, limit=0.5),
+        r"rung torch-to-onnxruntime: got .* 0, limit 0.5; expected max abs difference <= 0.001",
+    ),
+    (measurement(value=0.4, limit=0.5), "got max abs difference 0.4, limit 0.5; expected max abs difference <= 0.001"),
+    (
+        measurement(metric="cosine", bound="at_least", value=0.98, limit=0.999),
+        "cosine 0.98, limit 0.999; expected cosine >=",
+    ),
+    (measurement(metric="cosine", bound="at_least", value=0.9, limit=0.5), "limit 0.5; expected cosine >= 0.99"),
+    (measurement(metric="cosine", bound="at_least", value=1.0, limit=-1.0), "limit -1; expected cosine >= 0.99"),
+    (measurement(value=None), "rungs.0.measurements.0.value: Input should be a valid number"),
+    (measurement(value="0"), "rungs.0.measurements.0.value: Input should be a valid number"),
+    (measurement(bound="about"), "rungs.0.measurements.0.bound"),
+    (measurement(holds=True), "rungs.0.measurements.0.holds: Extra inputs are not permitted"),
+    (
+        lambda c: c.update(manifest_sha256="0" * 64),
+        "another manifest than bundle.json; expected a certificate made for this",
+    ),
+    (lambda c: c["files"].pop("large.onnx"), "no matching sha256 for large.onnx; expected every ONNX file certified"),
+    (lambda c: c["files"].update({"small.onnx": "0" * 64}), "no matching sha256 for small.onnx"),
+    (lambda c: c.update(format_version=2), "format_version"),
+    (lambda c: c.update(signature="x"), "signature: Extra inputs are not permitted"),
+    (lambda c: c.pop("rungs"), "rungs: Field required"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), REFUSALS)
+def test_refusals(tiny: Path, change: Change, message: str) -> None:
+    with pytest.raises(CertificateError, match=f"tiny.frt, certificate.json.*{message}.*; export the bundle again"):
+        check(tiny, change)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'"text"'])
+def test_what_is_no_certificate(tiny: Path, content: bytes) -> None:
+    with pytest.raises(CertificateError, match=r"tiny.frt, certificate.json: got .*; expected a FundusRT certificate"):
+        check_certificate(content, Bundle.open(tiny).manifest, "tiny.frt")
+
+
+def test_the_certificate_of_another_bundle(tiny: Path, tmp_path: Path) -> None:
+    other = tiny_bundle(tmp_path / "other", tile_px=64, whole_px=48)
+    with pytest.raises(CertificateError, match=r"another manifest than bundle.json"):
+        check_certificate((other / "certificate.json").read_bytes(), Bundle.open(tiny).manifest, "tiny.frt")
+
+
+@pytest.mark.parametrize(
+    ("bound", "value", "limit", "holds"),
+    [
+        ("at_most", 1.0, 1.0, True),
+        ("at_most", 1.0000001, 1.0, False),
+        ("at_least", 1.0, 1.0, True),
+        ("at_least", 0.9999999, 1.0, False),
+        ("at_most", float("nan"), 1.0, False),
+        ("at_least", float("nan"), 1.0, False),
+        ("at_least", float("inf"), 1.0, False),
+        ("at_most", 0.0, float("inf"), False),
+        ("at_least", 0.0, -float("inf"), False),
+    ],
+)
+def test_holds(bound: Any, value: float, limit: float, holds: bool) -> None:
+    assert Measurement(metric="m", value=value, limit=limit, bound=bound).holds is holds
+
+
+@given(content=st.one_of(st.binary(max_size=60), st.text(max_size=60).map(str.encode)))
+def test_any_bytes_are_answered_by_a_certificate_error(tiny: Path, content: bytes) -> None:
+    with pytest.raises(CertificateError):
+        check_certificate(content, Bundle.open(tiny).manifest, "tiny.frt")

@@ -1,0 +1,97 @@
+"""What `doctor` looks at."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from fundusrt import machine
+from fundusrt.machine import Finding, cpu_name, examine
+
+
+def by_name(findings: list[Finding]) -> dict[str, Finding]:
+    return {finding.what: finding for finding in findings}
+
+
+def without(monkeypatch: pytest.MonkeyPatch, *absent: str, present: tuple[str, ...] = ()) -> None:
+    real = metadata.version
+
+    def version(name: str) -> str:
+        if name in absent:
+            raise metadata.PackageNotFoundError(name)
+        return "1.0" if name in present else real(name)
+
+    monkeypatch.setattr(machine.metadata, "version", version)
+
+
+def test_every_missing_thing_has_a_fix_and_nothing_that_is_there_needs_one() -> None:
+    for finding in examine():
+        assert finding.what
+        assert finding.detail
+        assert finding.ok or finding.fix
+
+
+def test_this_machine_has_what_the_tests_need() -> None:
+    found = by_name(examine())
+    for name in ("python", "numpy", "opencv-python-headless", "onnxruntime"):
+        assert found[name].ok
+        assert found[name].needed
+    assert cpu_name() in found["processor"].detail
+
+
+def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    without(monkeypatch, "onnxruntime", "torch")
+    found = by_name(examine())
+    assert found["onnxruntime"] == Finding(
+        "onnxruntime",
+        ok=False,
+        detail="not installed: backend onnxruntime on the CPU",
+        fix='pip install "fundusrt[cpu]"',
+        needed=True,
+    )
+    assert not found["torch"].ok
+    assert not found["torch"].needed
+    assert found["torch"].fix == 'pip install "fundusrt[train,export]"'
+
+
+def test_two_onnxruntime_wheels_are_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    without(monkeypatch, present=("onnxruntime", "onnxruntime-gpu"))
+    finding = by_name(examine())["onnxruntime wheels"]
+    assert not finding.ok
+    assert finding.needed
+    assert finding.fix == "pip uninstall both, then install one of them"
+
+
+def test_no_shipped_bundle_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fundusrt.bundle.shipped_bundles", dict)
+    finding = by_name(examine())["shipped bundles"]
+    assert (finding.ok, finding.needed, finding.detail) == (False, True, "none")
+
+
+def test_the_processor_is_named_where_the_system_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    assert cpu_name()
+
+
+@pytest.mark.parametrize(("status", "text"), [(0, "present"), (100, "cuInit returned 100: GPU backends (planned)")])
+def test_the_driver_is_asked(monkeypatch: pytest.MonkeyPatch, status: int, text: str) -> None:
+    class Driver:
+        def __init__(self, name: str) -> None:
+            self.cuInit = lambda flags: status
+
+    monkeypatch.setattr(machine.ctypes, "CDLL", Driver)
+    finding = by_name(examine())["NVIDIA driver"]
+    assert (finding.ok, finding.detail) == (status == 0, text)
+
+
+def test_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> None:
+        raise OSError(name)
+
+    monkeypatch.setattr(machine.ctypes, "CDLL", refuse)
+    finding = by_name(examine())["NVIDIA driver"]
+    assert (finding.ok, finding.needed, finding.fix) == (False, False, "install an NVIDIA driver")
