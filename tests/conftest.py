@@ -8,8 +8,9 @@ from pathlib import Path
 
 import cv2
 import pytest
-from fundusrt.testing import tiny_bundle
 from hypothesis import HealthCheck, settings
+
+from fundusrt.testing import tiny_bundle
 
 # The same examples in every run; FUNDUSRT_EXPLORE=1 looks for new ones, ten times as many.
 settings.register_profile(

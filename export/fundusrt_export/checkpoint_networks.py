@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fundusrt.errors import InvalidInput
+from fundusrt.errors import InvalidInput, UsageError
 from fundusrt_export.branch import library_form
 from fundusrt_export.parity.inputs import Role
 from fundusrt_training.checkpoints import load_checkpoint, read_metadata
+from fundusrt_training.configuration import apply_settings
 from fundusrt_training.models.unet_wavelet import UNetWavelet
 from fundusrt_training.systems.cmwnet_config import CmwnetConfig
 
-__all__ = ["ROLES", "TrainedSystem", "load_trained"]
+__all__ = ["INFERENCE_SETTINGS", "ROLES", "TrainedSystem", "load_trained"]
 
 ROLES: tuple[Role, Role] = ("large", "small")
 
@@ -40,17 +42,41 @@ class TrainedSystem:
     sha256: str
 
 
-def load_trained(path: str | Path) -> TrainedSystem:
+# What may be chosen after training: it changes how the two maps become a mask, not the networks.
+INFERENCE_SETTINGS = ("infer.", "post.", "cgnr.")
+
+
+def load_trained(path: str | Path, settings: Sequence[str] = ()) -> TrainedSystem:
     """Load both branches of a CMWNet checkpoint.
+
+    Args:
+        path: the checkpoint.
+        settings: `NAME=VALUE` for fields of `infer`, `post` and `cgnr`, such as `post.w_large=0.5`.
 
     Raises:
         InvalidInput: no FundusRT checkpoint, another system, a branch missing, tensors that do not fit, or not finite.
+        UsageError: a setting that is unknown, or that would change the networks.
     """
+    for setting in settings:
+        if not setting.startswith(INFERENCE_SETTINGS):
+            raise UsageError(
+                f"--set {setting}",
+                got="a setting of the training run",
+                expected=f"one that starts with {', '.join(INFERENCE_SETTINGS)}",
+                fix="train again with it",
+            )
     facts = read_metadata(path)
     if facts["system"] != "cmwnet":
         raise InvalidInput(path, got=f"system {facts['system']!r}", expected="cmwnet")
     state, raw = load_checkpoint(path)
-    config = CmwnetConfig.from_dict(raw)
+    config = apply_settings(CmwnetConfig.from_dict(raw), list(settings))
+    if config.backbone != "unet_wavelet":
+        raise InvalidInput(
+            path,
+            got=f"backbone {config.backbone}",
+            expected="unet_wavelet",
+            fix="the plain U-Net is a baseline for comparison and has no bundle",
+        )
     networks: dict[Role, UNetWavelet] = {}
     for role in ROLES:
         branch = {name.removeprefix(f"{role}."): value for name, value in state.items() if name.startswith(f"{role}.")}

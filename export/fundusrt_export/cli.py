@@ -30,6 +30,13 @@ __all__ = ["export"]
     multiple=True,
     help="Further image to measure on; only its hash is stored. Repeatable.",
 )
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A setting of infer, post or cgnr, such as post.w_large=0.5. Repeatable.",
+)
 @click.option("--label", default=None, help="What a mask pixel means.  [default: leakage]")
 @click.option("--description", default=None, help="One or two sentences.")
 @click.option("--intended-use", default=None, help="What the model may be used for.")
@@ -46,6 +53,7 @@ def export(
     form: str,
     golden: Path | None,
     parity_images: tuple[Path, ...],
+    settings: tuple[str, ...],
     threads: int | None,
     overwrite: bool,
     **words: str | None,
@@ -72,6 +80,7 @@ def export(
         form="identity" if form == "identity" else "convolution",
         golden=golden,
         parity_images=parity_images,
+        settings=settings,
         threads=threads,
         overwrite=overwrite,
         progress=click.echo,

@@ -16,7 +16,7 @@ from fundusrt_export.branch import DeployedBranch, Form, Normalisation, deployed
 from fundusrt_export.errors import ExportError
 from fundusrt_export.onnx_checks import check_onnx
 from fundusrt_export.passes import constant_reshape, stable_names, strip_metadata
-from fundusrt_training.models.unet_wavelet import UNetWavelet
+from fundusrt_training.models.unet_wavelet import UNetWavelet, check_images
 
 __all__ = ["INPUT", "OPSET", "OUTPUT", "export_branch"]
 
@@ -59,11 +59,12 @@ def export_branch(
         RewriteDeclined: the network has no such form.
         ExportError: the exporter failed, or the file holds what it must not (`onnx_checks`).
     """
-    network.check_input(torch.empty(2, network.config.in_channels, size_px, size_px, device="meta"))
+    shape = (2, network.config.in_channels, size_px, size_px)
+    check_images(torch.empty(shape, device="meta"), network.config, "network to export")
     example = uniform_noise(network, size_px) if example is None else example
     rewritten = deployed_form(network, form, example=example)
     branch = DeployedBranch(with_normalisation(rewritten, normalisation, example))
-    model = _trace(branch, (2, network.config.in_channels, size_px, size_px))
+    model = _trace(branch, shape)
     removed = constant_reshape(model)
     strip_metadata(model)
     stable_names(model)

@@ -53,6 +53,7 @@ def export_bundle(
     form: Form = "identity",
     golden: str | Path | None = None,
     parity_images: Sequence[str | Path] = (),
+    settings: Sequence[str] = (),
     threads: int | None = None,
     overwrite: bool = False,
     progress: Progress = logger.info,
@@ -67,6 +68,7 @@ def export_bundle(
         golden: image whose vectors are stored in the bundle, so it must be free to share; default: a generated
             angiogram.
         parity_images: further images to measure on; only their hashes are stored.
+        settings: `NAME=VALUE` for what may be chosen after training, such as `post.w_large=0.5`.
         threads: of ONNX Runtime; None for one per core.
         overwrite: replace an existing bundle.
         progress: called with a line per step.
@@ -83,7 +85,7 @@ def export_bundle(
     """
     out = Path(out)
     check_target(out, overwrite=overwrite)
-    trained = load_trained(checkpoint)
+    trained = load_trained(checkpoint, settings)
     images = [golden_source(golden), *(_unnamed(read_image(path), k) for k, path in enumerate(parity_images))]
     config = trained.config
     inputs = ParityInputs.of(images, config.preprocess_spec(), config.tile_spec(), config.whole_spec())

@@ -6,8 +6,9 @@ import ast
 from pathlib import Path
 from types import ModuleType
 
-import fundusrt
 import pytest
+
+import fundusrt
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGES = ("sdk/fundusrt", "training/fundusrt_training", "export/fundusrt_export")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from fundusrt_export.errors import RewriteDeclined
-from fundusrt_export.rewrite.group_norm import TwoPassGroupNorm, rewrite_group_norms
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from fundusrt_export.errors import RewriteDeclined
+from fundusrt_export.rewrite.group_norm import TwoPassGroupNorm, rewrite_group_norms
 from tests.export.wavelet_cases import distance, noise
 
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
+
 from fundusrt_export.branch import FORMS, deployed_form, library_form
 from fundusrt_export.errors import RewriteDeclined, RewriteMismatch
 from fundusrt_export.rewrite import rewrite_wavelets
 from fundusrt_export.rewrite.haar_identity import rewrite_haar_identity
 from fundusrt_training.models.unet_wavelet import UNetWavelet, UNetWaveletConfig
 from fundusrt_training.models.wavelet import HaarDown, HaarUp, WaveletUp
-from torch import Tensor, nn
-
 from tests.export.wavelet_cases import distance, noise
 from tests.tolerances import WAVELET_REWRITE_FLOAT32
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
+
 from fundusrt_export.errors import RewriteDeclined, RewriteMismatch
 from fundusrt_export.rewrite import ConvDWT, ConvIDWT, rewrite_wavelets
 from fundusrt_export.rewrite.filters import FilterBank
 from fundusrt_export.rewrite.library import is_library_module
 from fundusrt_training.models.unet_wavelet import UNetWavelet, UNetWaveletConfig
-from torch import Tensor, nn
-
 from tests.export.wavelet_cases import distance, library, noise
 from tests.tolerances import WAVELET_REWRITE_FLOAT32
 

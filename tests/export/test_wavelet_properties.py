@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import pywt
 import torch
-from fundusrt.errors import InvalidInput
-from fundusrt_export.rewrite.padding import extend_periodically
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from fundusrt.errors import InvalidInput
+from fundusrt_export.rewrite.padding import extend_periodically
 from tests.export.wavelet_cases import MODES, distance, farthest, forward_of, inverse_of, noise, pywt_forward, rewritten
 from tests.tolerances import WAVELET_REWRITE_FLOAT64, WAVELET_STEP_FLOAT64
 
@@ -31,7 +31,7 @@ ORTHONORMAL = ["haar", "db2", "db5", "sym4", "sym8", "coif2"]
 def test_equal_to_the_library_or_refused(
     wave: str, mode: str, height: int, width: int, levels: int, channels: int, seed: int
 ) -> None:
-    """Where the library answers as PyWavelets does, so does the rewrite; where it raises or errs, the rewrite refuses."""
+    """Where the library answers as PyWavelets does, so does the rewrite; elsewhere the rewrite refuses."""
     x = noise(2, channels, height, width, seed=seed)
     library = forward_of(wave, mode, levels)
     try:

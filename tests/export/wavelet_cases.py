@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pywt
 import torch
+from torch import Tensor, nn
+
 from fundusrt_export.rewrite import rewrite_wavelets
 from fundusrt_export.rewrite.library import pytorch_wavelets
-from torch import Tensor, nn
 
 MODES = ("zero", "symmetric", "reflect", "periodic", "periodization")
 WAVES = ("haar", "db2", "db4", "sym4", "coif1", "bior1.3", "bior2.2", "bior4.4")

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from fundusrt import Bundle, CertificateError
 from fundusrt.certificate import Certificate, Measurement, check_certificate
 from fundusrt.testing import tiny_bundle
-from hypothesis import given
-from hypothesis import strategies as st
 
 Change = Callable[[dict[str, Any]], None]
 

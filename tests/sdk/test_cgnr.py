@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import fundusrt
 import numpy as np
 import pytest
-from fundusrt import InvalidInput, cgnr
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+
+import fundusrt
+from fundusrt import InvalidInput, cgnr
 
 MODES = ("parallel", "raster", "converge")
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import click
 import cv2
-import fundusrt
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from fundusrt import atomic, cli
-from fundusrt.testing import tiny_image
 
+import fundusrt
+from fundusrt import atomic, cli, pipeline
+from fundusrt.testing import tiny_image
 from tests.sdk.bundle_attacks import reseal
 
 
@@ -240,6 +240,27 @@ def test_run_when_the_disk_fills_up_half_way(
     assert result_names(out) == sorted([*expected_names("a_good", "g_good"), "f_black_mask.png"])
     for path in out.glob("*.png"):
         assert cv2.imread(str(path), cv2.IMREAD_UNCHANGED) is not None
+
+
+def test_run_an_image_that_does_not_fit_into_memory(
+    tiny: Path, eyes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = pipeline.fuse
+
+    def too_large(p_large: np.ndarray, *rest: Any) -> np.ndarray:
+        if p_large.shape == tiny_image().shape:
+            raise MemoryError
+        return real(p_large, *rest)
+
+    monkeypatch.setattr(pipeline, "fuse", too_large)
+    result = invoke("run", eyes / "a_good.png", eyes / "g_good.bmp", "-m", tiny, "-o", tmp_path / "out")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"failed  {eyes / 'a_good.png'}: got an image that needs more memory than this machine has free; expected room "
+        "for the image and some maps of its size; free memory, or refuse such images early with a lower "
+        "--max-megapixels\n"
+    )
+    assert result_names(tmp_path / "out") == expected_names("g_good")
 
 
 def test_run_names_with_brackets_are_printed_as_they_are(tiny: Path, tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ import copy
 import pickle
 from typing import Any
 
-import fundusrt
 import pytest
+
+import fundusrt
 from fundusrt import errors
 from fundusrt.cli import exit_code
 from fundusrt.errors import FundusRTError

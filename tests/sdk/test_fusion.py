@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fundusrt import InvalidInput
-from fundusrt.fusion import fuse
-from fundusrt.manifest import CgnrSpec, PostprocessSpec
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+
+from fundusrt import InvalidInput
+from fundusrt.fusion import fuse
+from fundusrt.manifest import CgnrSpec, PostprocessSpec
 
 ORDERS = ("cgnr_then_fuse", "fuse_then_cgnr", "cgnr_only")
 # Both sides of each threshold used here, and its neighbours in float32.

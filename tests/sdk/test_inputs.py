@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from fundusrt.errors import UsageError
 from fundusrt.inputs import collect_images, refuse_overwritten_inputs
 

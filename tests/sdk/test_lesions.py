@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fundusrt.lesions import Lesion, find_lesions
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from fundusrt.lesions import Lesion, find_lesions
 from tests.tolerances import MEAN_PROBABILITY
 
 

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import fundusrt
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper
+
+import fundusrt
 from fundusrt import BackendUnavailable, BundleError, InvalidInput
 from fundusrt._tiny_onnx import pixel_classifier
 from fundusrt.backends.onnxruntime import OnnxRuntimeSession
 from fundusrt.golden import check_preprocessing
 from fundusrt.loading import installed_versions
 from fundusrt.testing import tiny_image
-from onnx import TensorProto, helper
-
 from tests.sdk.bundle_attacks import pack, reseal
 
 

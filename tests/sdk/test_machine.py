@@ -6,6 +6,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+
 from fundusrt import machine
 from fundusrt.machine import Finding, cpu_name, examine
 

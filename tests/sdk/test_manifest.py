@@ -8,9 +8,10 @@ import math
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
+
 from fundusrt.manifest import Manifest, PostprocessSpec, manifest_schema
 from fundusrt.testing import tiny_manifest
-from pydantic import ValidationError
 
 
 def content(**changes: Any) -> dict[str, Any]:

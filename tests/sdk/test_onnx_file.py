@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from fundusrt import BundleError
-from fundusrt._tiny_onnx import pixel_classifier
-from fundusrt.onnx_file import _CHILDREN, refuse_external_data
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper, onnx_ml_pb2
+
+from fundusrt import BundleError
+from fundusrt._tiny_onnx import pixel_classifier
+from fundusrt.onnx_file import _CHILDREN, refuse_external_data
 
 
 def tensor(name: str = "w") -> TensorProto:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import fundusrt
 import numpy as np
 import pytest
 import tifffile
+
+import fundusrt
 from fundusrt import BackendUnavailable, BundleError, InvalidInput
 from fundusrt.backends.base import InferenceSession
 from fundusrt.backends.fake import FakeSession
@@ -56,6 +57,15 @@ def test_the_mask_is_the_threshold_of_the_manifest(threshold: float) -> None:
     result = fake_pipeline(manifest)(tiny_image())
     np.testing.assert_array_equal(result.mask, result.probability >= np.float32(threshold))
     assert not result.mask[~result.image.fov].any()
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.5, 0.9])
+def test_a_probability_equal_to_the_threshold_is_in_the_mask(threshold: float) -> None:
+    manifest = tiny_manifest(tile_px=64, whole_px=64, postprocess=PostprocessSpec(threshold=threshold))
+    pipeline = fake_pipeline(manifest, always(threshold), always(threshold))
+    assert pipeline(np.full((64, 64), 200, np.uint8)).mask.all()
+    below = float(np.nextafter(np.float32(threshold), np.float32(0.0)))
+    assert not fake_pipeline(manifest, always(below), always(below))(np.full((64, 64), 200, np.uint8)).mask.any()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -284,7 +294,7 @@ def test_16_threads_share_a_pipeline(tiny: Path) -> None:
     with fundusrt.load(tiny, threads=1) as pipeline:
         expected = [maps(pipeline(image)) for image in images]
         with ThreadPoolExecutor(16) as pool:
-            results = list(pool.map(lambda i: maps(pipeline(images[i % 4])), range(48)))
+            results = list(pool.map(lambda i: maps(pipeline(images[i % 4])), range(32)))
     for i, result in enumerate(results):
         assert_maps_close(result, expected[i % 4])
 

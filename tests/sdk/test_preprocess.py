@@ -10,13 +10,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from fundusrt.image import FundusImage, from_array
 from fundusrt.manifest import ClaheSpec, PreprocessSpec, TileSpec, WholeImageSpec
 from fundusrt.preprocess import enhance, fit_to_grid, gamma_table, nearest_index, shrink_whole, to_tensor
 from fundusrt.testing import tiny_image
-from hypothesis import given
-from hypothesis import strategies as st
-
 from tests.tolerances import GREY_LEVEL, TO_TENSOR
 
 PLAIN = PreprocessSpec(clahe=None, gamma=1.0)

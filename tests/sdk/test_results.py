@@ -12,10 +12,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+
 from fundusrt import InvalidInput, OutputError, SegmentationResult, atomic
 from fundusrt.image import from_array
 from fundusrt.testing import fake_pipeline, tiny_image, tiny_manifest
-
 from tests.tolerances import PROBABILITY_PNG
 
 KINDS = ("mask", "overlay", "probability", "result")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from fundusrt import InvalidInput, TileGrid
 from fundusrt.stitching import Stitcher
 from fundusrt.tiling import Tile

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import fundusrt
 import numpy as np
 import pytest
+
+import fundusrt
 from fundusrt.manifest import PostprocessSpec, PreprocessSpec
 from fundusrt.testing import assert_maps_close, fake_pipeline, tiny_bundle, tiny_image, tiny_manifest
-
 from tests.tolerances import SIGMOID_FLOAT32
 
 

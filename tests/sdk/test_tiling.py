@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fundusrt import InvalidInput, TileGrid
-from fundusrt.tiling import Tile, grid_size
 from hypothesis import given
 from hypothesis import strategies as st
+
+from fundusrt import InvalidInput, TileGrid
+from fundusrt.tiling import Tile, grid_size
 
 
 @st.composite

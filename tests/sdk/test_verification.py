@@ -7,10 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from fundusrt import BackendUnavailable, BundleError
 from fundusrt._tiny_onnx import pixel_classifier
 from fundusrt.verification import verify_bundle
-
 from tests.sdk.bundle_attacks import reseal
 
 

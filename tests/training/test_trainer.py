@@ -85,6 +85,14 @@ def test_interrupted_and_continued_equals_uninterrupted(
     )
 
 
+def test_loader_processes_change_nothing(folder: Path, cache: Path, tmp_path: Path, tiny_config: Make) -> None:
+    runs = [
+        trainer.train(tiny_config(f"run.workers={n}", "optim.epochs=1"), folder, tmp_path / str(n), cache=cache).path
+        for n in (0, 2)
+    ]
+    assert rows(runs[0]) == rows(runs[1])
+
+
 def test_a_crash_after_a_checkpoint_is_made_good(
     folder: Path, cache: Path, tmp_path: Path, tiny_config: Make, monkeypatch: Any
 ) -> None:

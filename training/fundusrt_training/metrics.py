@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from fundusrt.errors import InvalidInput
 from scipy.ndimage import distance_transform_edt
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 __all__ = ["Scores", "border", "dice", "score", "surface_distances", "surface_distances_reference"]
 
@@ -92,8 +92,8 @@ def surface_distances(prediction: Mask, reference: Mask) -> tuple[Distances, Dis
     with the image. Both masks must hold a pixel.
     """
     ours, theirs = np.argwhere(border(prediction)), np.argwhere(border(reference))
-    there, _ = cKDTree(theirs).query(ours)
-    back, _ = cKDTree(ours).query(theirs)
+    there, _ = KDTree(theirs).query(ours)
+    back, _ = KDTree(ours).query(theirs)
     return np.asarray(there, np.float64), np.asarray(back, np.float64)
 
 

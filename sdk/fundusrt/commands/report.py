@@ -31,12 +31,14 @@ def lesion_table(result: SegmentationResult, most: int = 10) -> Table:
         else (f"the {len(shown)} largest of {len(result.lesions)} lesions")
     )
     table = Table(title=title, title_justify="left")
-    for heading in ("area px", "area mm²", "centroid y, x", "box y0, x0, y1, x1", "mean probability"):
-        table.add_column(heading, justify="right")
+    scaled = any(lesion.area_mm2 is not None for lesion in shown)
+    headings = ["area px", *(["area mm²"] if scaled else []), "centroid y, x", "box y0, x0, y1, x1", "mean prob."]
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
     for lesion in shown:
         table.add_row(
             str(lesion.area_px),
-            "unknown scale" if lesion.area_mm2 is None else f"{lesion.area_mm2:.4f}",
+            *([f"{lesion.area_mm2:.4f}"] if lesion.area_mm2 is not None else []),
             f"{lesion.centroid[0]:.0f}, {lesion.centroid[1]:.0f}",
             ", ".join(str(value) for value in lesion.bbox),
             f"{lesion.mean_probability:.3f}",

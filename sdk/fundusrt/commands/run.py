@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fundusrt.commands.options import backend_options, json_option
-from fundusrt.errors import FundusRTError, OutputError
+from fundusrt.errors import FundusRTError, InvalidInput, OutputError
 
 __all__ = ["run"]
 
@@ -84,6 +84,8 @@ def run(
                     written = result.save(out)
                 except FundusRTError as error:
                     report(str(file), error)
+                except MemoryError:
+                    report(str(file), _out_of_memory(file))
                 else:
                     paths = {kind: str(path) for kind, path in written.items()}
                     done.append({"source": str(file), "files": paths, **result.to_dict()})
@@ -96,6 +98,16 @@ def run(
         click.echo(f"{len(done)} done, {len(failed)} failed; results in {out}")
     if failed:
         sys.exit(1)
+
+
+def _out_of_memory(file: Path) -> InvalidInput:
+    """One image too large for this machine must not cost the others their results."""
+    return InvalidInput(
+        file,
+        got="an image that needs more memory than this machine has free",
+        expected="room for the image and some maps of its size",
+        fix="free memory, or refuse such images early with a lower --max-megapixels",
+    )
 
 
 def _make_folder(out: Path) -> None:

@@ -15,11 +15,11 @@ __all__ = ["PlanarGroupNorm", "use_planar_norm"]
 
 
 class PlanarGroupNorm(nn.GroupNorm):
-    """`nn.GroupNorm` that visits the planar layout for bfloat16 input; other input takes the ordinary way."""
+    """`nn.GroupNorm` that visits the planar layout for bfloat16 input on CPU; other input takes the ordinary way."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise (N, C, H, W); the layout of the result is channels-last for bfloat16."""
-        if input.dtype != torch.bfloat16:
+        if input.dtype != torch.bfloat16 or input.device.type != "cpu":
             return super().forward(input)
         return super().forward(input.contiguous()).contiguous(memory_format=torch.channels_last)
 

@@ -227,7 +227,7 @@ class UNetWavelet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (N, C, H, W) float, H and W multiples of 2^levels, to logits (N, out_channels, H, W)."""
-        if not torch.jit.is_tracing() and not torch.compiler.is_compiling():
+        if not torch.jit.is_tracing() and not torch.compiler.is_compiling():  # pyright: ignore[reportPrivateImportUsage]
             check_images(x, self.config, "UNet-Wavelet input")
         skips: list[tuple[Tensor, Tensor]] = []
         for stage in list(self.encoder)[:-1]:

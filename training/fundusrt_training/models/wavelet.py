@@ -39,7 +39,7 @@ def check_wavelet(wave: str, mode: str) -> None:
     Raises:
         UsageError: `wave` is not a discrete wavelet of PyWavelets, or `mode` is not one of `DWT_MODES`.
     """
-    if wave not in pywt.wavelist(kind="discrete"):
+    if wave not in pywt.wavelist(kind="discrete"):  # pyright: ignore[reportAttributeAccessIssue]
         raise UsageError(
             "unet.wave", got=repr(wave), expected="a discrete wavelet of PyWavelets, such as haar, db2, bior2.2"
         )
@@ -144,5 +144,5 @@ class HaarUp(nn.Module):
 
 def is_haar(wave: str) -> bool:
     """Return whether the name means the Haar wavelet (PyWavelets knows it by three names)."""
-    taps = torch.tensor(pywt.Wavelet(wave).dec_lo)
+    taps = torch.tensor(pywt.Wavelet(wave).dec_lo)  # pyright: ignore[reportAttributeAccessIssue]
     return taps.numel() == 2

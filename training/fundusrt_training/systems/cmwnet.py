@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from fundusrt.errors import InvalidInput
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from fundusrt_training.data.leakage import Batch
@@ -143,7 +144,7 @@ class CmwnetModule(LightningModule):
         for large, small in zip(self.large.parameters(), self.small.parameters(), strict=True):
             large.lerp_(small, self.config.ema.alpha)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW over every branch that learns; cosine annealing per epoch."""
         optim = self.config.optim
         branches = [self.large if self.large_learns else None, self.small]
