@@ -23,7 +23,7 @@ wheel: $(VENV)/.installed
 	$(BIN)/python -m hatchling build -t wheel
 
 bench: $(VENV)/.installed
-	$(BIN)/python benchmarks/pipeline_overhead.py
+	$(BIN)/python -m benchmarks.pipeline_overhead
 
 $(DEMO_VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(DEMO_VENV)

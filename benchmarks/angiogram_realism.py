@@ -23,10 +23,10 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from fundusrt_training.data.angiogram import Angiogram, generate
 from numpy.typing import NDArray
 
 from benchmarks.record import save
+from fundusrt_training.data.angiogram import Angiogram, generate
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("FUNDUSRT_DATA", Path(__file__).parents[2] / "shared" / "data"))

@@ -1,6 +1,6 @@
 """The picture in the README: the shipped sample, the probability map and the overlay, from the shipped bundle.
 
-    python -m benchmarks.demo_figure        (writes docs/figures/demo.png)
+python -m benchmarks.demo_figure        (writes docs/figures/demo.png)
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """How much does everything around the networks cost?
 
-One 12-megapixel angiogram end to end (file to lesion table) against the sum of its bare network calls on the same sessions,
-interleaved in one process, so that a busy machine disturbs both alike.
+One 12-megapixel angiogram end to end (file to lesion table) against the sum of its bare network calls on the same
+sessions, interleaved in one process, so that a busy machine disturbs both alike.
 
-    python benchmarks/pipeline_overhead.py [IMAGE] [--rounds 7]
+    python -m benchmarks.pipeline_overhead [IMAGE] [--rounds 7]
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """What does the shipped model do on real ultra-widefield angiograms, in what time and memory?
 
-Each image runs in a process of its own: seconds, peak memory above the loaded model, share of the field marked, share of the
-field marked within the rim band, and pixels marked outside the field (must be 0). There is no ground truth; look at the
-overlays in the output folder.
+Each image runs in a process of its own: seconds, peak memory above the loaded model, share of the field marked, share
+of the field marked within the rim band, and pixels marked outside the field (must be 0). There is no ground truth; look
+at the overlays in the output folder.
 
-    python benchmarks/real_angiograms.py OUT [IMAGE...]      (default images: $FUNDUSRT_DATA/uwfa/0*.jpg)
+    python -m benchmarks.real_angiograms OUT [IMAGE...]      (default images: $FUNDUSRT_DATA/uwfa/0*.jpg)
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where a benchmark's figures go: `benchmarks/results/<machine>/<question>.json`, with the machine they were measured on."""
+"""Where a benchmark's figures go: `benchmarks/results/<machine>/<question>.json`, with the machine's description."""
 
 from __future__ import annotations
 

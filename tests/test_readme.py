@@ -53,7 +53,8 @@ def test_python_session_prints_what_the_readme_says(folder: Path, monkeypatch: p
 def test_commands_run_in_order(folder: Path) -> None:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     typed = [command for command in commands() if command.startswith("fundusrt ")]
-    assert {command.split()[1] for command in typed} >= {"run", "inspect", "verify", "doctor", "generate", "train", "export"}
+    named = {command.split()[1] for command in typed}
+    assert named >= {"run", "inspect", "verify", "doctor", "generate", "train", "evaluate", "export"}
     for command in typed:
         done = subprocess.run(
             ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False

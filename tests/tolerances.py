@@ -21,17 +21,19 @@ GREY_LEVEL = 1
 # Sums of float32 probabilities over a lesion are taken in float64: n roundings of 2**-53, far below this for any image.
 MEAN_PROBABILITY = 1e-9
 
-# Float64 evaluations of a whole network in two algebraically equal forms: some 50 layers of at most 1e4 roundings of 2**-53 on
-# values of order 1 to 100 (GroupNorm divides by small spreads), rounded up.
+# Float64 evaluations of a whole network in two algebraically equal forms: some 50 layers of at most 1e4 roundings of
+# 2**-53 on values of order 1 to 100 (GroupNorm divides by small spreads), rounded up.
 NETWORK_FORMS_FLOAT64 = 1e-9
 
 # One wavelet step in float64 in two forms: about ten roundings of 2**-53 on values below 16.
 WAVELET_STEP_FLOAT64 = 1e-13
 
-# Loss of float32 maps against plain Python in float64: n = 1e3..1e4 terms summed in float32, relative error below n * 2**-24 / 10.
+# Loss of float32 maps against plain Python in float64: n = 1e3..1e4 terms summed in float32, relative error below
+# n * 2**-24 / 10.
 LOSS_FLOAT32 = 1e-5
 
-# A rewritten wavelet transform against pytorch_wavelets and PyWavelets, relative to max(1, largest value): L^2 <= 102^2 products a
-# level, up to three levels, in another order of summation: 1e4 * 2**-53 = 1e-12; in float32 errors add up like sqrt(1e4) * 2**-24.
+# A rewritten wavelet transform against pytorch_wavelets and PyWavelets, relative to max(1, largest value): L^2 <= 102^2
+# products a level, up to three levels, in another order of summation: 1e4 * 2**-53 = 1e-12; in float32 errors add up
+# like sqrt(1e4) * 2**-24.
 WAVELET_REWRITE_FLOAT64 = 1e-12
 WAVELET_REWRITE_FLOAT32 = 1e-5

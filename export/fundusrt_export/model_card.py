@@ -30,7 +30,7 @@ class BundleInfo:
     version: str = "0.1.0"
     label: str = "leakage"
     description: str = "Leakage areas in late-phase ultra-widefield fluorescein angiograms (CMWNet with UNet-Wavelet)."
-    intended_use: str = "Research and integration tests. Not a medical device; not for diagnosis."
+    intended_use: str = "Research and integration tests. Not a medical device; not for diagnosis. Not for clinical use."
     training_data: str = "Not stated by the exporter."
     results: str = "Not stated by the exporter."
     limits: str = "Not evaluated on other cameras, other phases of the angiogram, or colour fundus photographs."

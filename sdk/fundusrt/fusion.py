@@ -44,37 +44,32 @@ def fuse(p_large: Map, p_small: Map, spec: PostprocessSpec) -> Map:
             raise InvalidInput(
                 f"probability map {name}", got=f"values from {lowest:g} to {highest:g}", expected="values in [0, 1]"
             )
-    w_large = np.float32(spec.w_large)
+    result = np.ascontiguousarray(p_small.copy())
+    if spec.order == "fuse_then_cgnr":
+        _blend_into(result, p_large, spec)
+    if spec.cgnr.enabled:
+        _switch_on(result, p_large, spec)
     if spec.order == "cgnr_then_fuse":
-        refined = _take_switched(p_small, p_large, spec) if spec.cgnr.enabled else p_small
-        result = _blend(p_large, refined, w_large)
-    elif spec.order == "fuse_then_cgnr":
-        result = _blend(p_large, p_small, w_large)
-        result = _take_switched(result, p_large, spec) if spec.cgnr.enabled else result
-    else:
-        result = _take_switched(p_small, p_large, spec) if spec.cgnr.enabled else p_small.copy()
+        _blend_into(result, p_large, spec)
     return result
 
 
-def _blend(p_large: Map, p_small: Map, w_large: np.float32) -> Map:
-    """w_L p_L + (1 - w_L) p_S, written p_S + w_L (p_L - p_S) so that equal maps stay exactly equal.
+def _blend_into(p: Map, p_large: Map, spec: PostprocessSpec) -> None:
+    """p <- w_L p_L + (1 - w_L) p, written p + w_L (p_L - p) so that equal maps stay exactly equal.
 
     In bands of rows that stay in the cache: three times faster on 12 megapixels than whole-array operations.
     """
-    result = np.empty_like(p_small)
-    for y in range(0, p_small.shape[0], _BAND_ROWS):
-        large, small, out = (array[y : y + _BAND_ROWS] for array in (p_large, p_small, result))
-        np.subtract(large, small, out=out)
-        out *= w_large
-        out += small
-    return result
+    w_large = np.float32(spec.w_large)
+    for y in range(0, p.shape[0], _BAND_ROWS):
+        band = p[y : y + _BAND_ROWS]
+        difference = p_large[y : y + _BAND_ROWS] - band
+        difference *= w_large
+        band += difference
 
 
-def _take_switched(base: Map, p_large: Map, spec: PostprocessSpec) -> Map:
-    """Return a copy of `base` with the pixels CGNR switches on replaced by p_large."""
+def _switch_on(p: Map, p_large: Map, spec: PostprocessSpec) -> None:
+    """Give the pixels that CGNR switches on the value of p_large."""
     threshold = np.float32(spec.threshold)
-    base_mask = base >= threshold
-    switched = np.flatnonzero(cgnr(base_mask, p_large >= threshold, spec.cgnr.mode) ^ base_mask)
-    result = np.ascontiguousarray(base.copy())
-    result.ravel()[switched] = p_large.ravel()[switched]
-    return result
+    mask = p >= threshold
+    switched = np.flatnonzero(cgnr(mask, p_large >= threshold, spec.cgnr.mode) ^ mask)
+    p.ravel()[switched] = p_large.ravel()[switched]

@@ -5,10 +5,11 @@ import stat
 from pathlib import Path
 
 import pytest
-from fundusrt.atomic import atomic_write, write_bytes, write_json
-from fundusrt.errors import OutputError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from fundusrt.atomic import atomic_write, write_bytes, write_json
+from fundusrt.errors import OutputError
 
 
 def names(folder: Path) -> list[str]:

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from fundusrt.field_of_view import find_field_of_view
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fundusrt.field_of_view import find_field_of_view
 from tests.sdk.image_files import DATA
 
 generator = np.random.default_rng(7)

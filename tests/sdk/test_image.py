@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fundusrt.errors import InvalidInput
-from fundusrt.image import MIN_SIDE_PX, FundusImage, from_array, read_image
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fundusrt.errors import InvalidInput
+from fundusrt.image import MIN_SIDE_PX, FundusImage, from_array, read_image
 from tests.sdk import image_files as make
 
 GREY, RGB = make.picture(channels=1), make.picture()

@@ -3,12 +3,12 @@ import struct
 
 import numpy as np
 import pytest
-from fundusrt.errors import InvalidInput
-from fundusrt.image_header import ImageHeader, probe_header
-from fundusrt.tiff_directory import exif_orientation, read_directory
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fundusrt.errors import InvalidInput
+from fundusrt.image_header import ImageHeader, probe_header
+from fundusrt.tiff_directory import exif_orientation, read_directory
 from tests.sdk import image_files as make
 
 GREY, RGB = make.picture(channels=1), make.picture()

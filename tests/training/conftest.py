@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+
 from fundusrt_training.configuration import apply_settings
 from fundusrt_training.systems.cmwnet_config import CmwnetConfig
-from PIL import Image
 
 torch.set_num_threads(1)
 

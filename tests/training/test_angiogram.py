@@ -11,6 +11,9 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from fundusrt.errors import InvalidInput, UsageError
 from fundusrt_training.data.angiogram import Angiogram, AngiogramConfig, generate
 from fundusrt_training.data.angiogram.cli import generate_command
@@ -18,8 +21,6 @@ from fundusrt_training.data.angiogram.eye import draw_eye
 from fundusrt_training.data.angiogram.leakage import draw_coverage, visible_pixels
 from fundusrt_training.data.angiogram.patch import Patch
 from fundusrt_training.data.angiogram.vessels import grow_vessels
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 SMALL = {"height": 256, "width": 320}
 MIDDLE = {"height": 512, "width": 640}

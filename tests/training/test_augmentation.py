@@ -8,6 +8,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+
 from fundusrt_training.data.augmentation import (
     AugmentationConfig,
     AugmentationDraw,

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
+
 from fundusrt.errors import InvalidInput, OutputError
 from fundusrt_training.checkpoints import load_checkpoint, read_metadata, save_checkpoint
-from safetensors.torch import save_file
 
 
 def test_round_trip(tmp_path: Path) -> None:

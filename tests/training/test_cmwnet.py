@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+
 from fundusrt.errors import InvalidInput
 from fundusrt_training.data.leakage import Batch
 from fundusrt_training.errors import TrainingDiverged

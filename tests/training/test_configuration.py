@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from fundusrt.errors import UsageError
 from fundusrt_training.configuration import apply_settings
 from fundusrt_training.systems.cmwnet_config import CmwnetConfig

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from fundusrt.errors import InvalidInput
 from fundusrt_training.data.epoch_plan import EpochPlan, TileConfig, TileDraw
 from fundusrt_training.data.folder import read_folder

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from torch.nn import functional as F
+
 from fundusrt.errors import InvalidInput, UsageError
 from fundusrt.fusion import fuse
 from fundusrt.image import read_image
@@ -22,7 +24,6 @@ from fundusrt_training.evaluate import bootstrap_interval, evaluate, open_candid
 from fundusrt_training.metrics import score
 from fundusrt_training.systems.cmwnet import CmwnetModule
 from fundusrt_training.systems.cmwnet_config import CmwnetConfig
-from torch.nn import functional as F
 
 Make = Callable[..., CmwnetConfig]
 

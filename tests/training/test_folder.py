@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from fundusrt.errors import InvalidInput
 from fundusrt_training.data.folder import read_folder, read_mask
-from PIL import Image
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from fundusrt.manifest import PreprocessSpec
 from fundusrt.preprocess import to_tensor
 from fundusrt_training.data.augmentation import AugmentationConfig
@@ -17,7 +18,6 @@ from fundusrt_training.data.leakage import LeakagePairs, epoch_loader
 from fundusrt_training.data.working_image import WorkingImage, prepare_all
 from fundusrt_training.losses.consistency import sample_window
 from fundusrt_training.systems.cmwnet_config import CmwnetConfig
-
 from tests.training.conftest import write_case
 
 PLAIN = PreprocessSpec(clahe=None)
@@ -77,7 +77,7 @@ def test_one_colour_change_for_both(images: list[WorkingImage]) -> None:
     changed = LeakagePairs(images, PLAIN, 32, AugmentationConfig(hflip=0, jitter=(0.3, 0.3, 0, 0)))
     draw = TileDraw(0, *brightest(images[0]), (5,))
     tile, whole = (float(plain[draw][branch].mean()) for branch in ("tile", "whole"))  # pyright: ignore
-    assert tile > whole + 0.03, "the two means must differ for the common pivot to matter"
+    assert tile > whole + 0.01, "the two means must differ for the common pivot to matter"
     fits = []
     for branch in ("tile", "whole"):
         before, after = plain[draw][branch].flatten(), changed[draw][branch].flatten()  # pyright: ignore

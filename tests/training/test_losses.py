@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
+
 from fundusrt.errors import UsageError
 from fundusrt_training.losses.consistency import ConsistencyConfig, consistency_loss, sample_window
 from fundusrt_training.losses.segmentation import SegmentationLoss, SegmentationLossConfig
-from torch.nn import functional as F
-
 from tests.tolerances import LOSS_FLOAT32
 
 

@@ -7,11 +7,12 @@ import warnings
 
 import numpy as np
 import pytest
-from fundusrt.errors import InvalidInput
-from fundusrt_training.metrics import border, dice, score, surface_distances, surface_distances_reference
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import binary_erosion
+
+from fundusrt.errors import InvalidInput
+from fundusrt_training.metrics import border, dice, score, surface_distances, surface_distances_reference
 
 
 def blobs(seed: int, height: int = 60, width: int = 80) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from fundusrt.errors import InvalidInput, UsageError
 from fundusrt_training.data.folder import Case
 from fundusrt_training.data.split import SplitConfig, split

@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
+
 from fundusrt.errors import UsageError
 from fundusrt_training import run_callbacks, trainer
 from fundusrt_training.checkpoints import load_checkpoint, read_metadata
 from fundusrt_training.errors import ResumeError
 from fundusrt_training.systems.cmwnet import CmwnetModule
 from fundusrt_training.systems.cmwnet_config import CmwnetConfig
-from PIL import Image
 
 Make = Callable[..., CmwnetConfig]
 

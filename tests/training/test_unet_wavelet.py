@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
+
 from fundusrt.errors import InvalidInput, UsageError
 from fundusrt_training.models.planar_norm import PlanarGroupNorm, use_planar_norm
 from fundusrt_training.models.unet_wavelet import UNetWavelet, UNetWaveletConfig
-from torch import Tensor, nn
-
 from tests.tolerances import NETWORK_FORMS_FLOAT64
 from tests.training.test_wavelet import exact_haar, noise
 

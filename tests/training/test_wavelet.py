@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import pywt
 import torch
-from fundusrt.errors import UsageError
-from fundusrt_training.models.wavelet import HaarDown, HaarUp, WaveletDown, WaveletUp
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from fundusrt.errors import UsageError
+from fundusrt_training.models.wavelet import HaarDown, HaarUp, WaveletDown, WaveletUp
 from tests.tolerances import WAVELET_STEP_FLOAT64
 
 

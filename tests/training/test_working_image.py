@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from fundusrt.errors import InvalidInput, OutputError
 from fundusrt.image import read_image
 from fundusrt.preprocess import enhance, fit_to_grid, shrink_whole
@@ -16,7 +18,6 @@ from fundusrt_training.data import working_image
 from fundusrt_training.data.folder import read_folder, read_mask
 from fundusrt_training.data.working_image import prepare, prepare_all
 from fundusrt_training.systems.cmwnet_config import CmwnetConfig
-from PIL import Image
 
 Make = Callable[..., CmwnetConfig]
 

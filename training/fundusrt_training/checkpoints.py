@@ -9,11 +9,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
 
-from fundusrt.atomic import atomic_write
-from fundusrt.errors import InvalidInput
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+from fundusrt.atomic import atomic_write
+from fundusrt.errors import InvalidInput
 
 __all__ = ["installed_versions", "load_checkpoint", "read_metadata", "save_checkpoint"]
 

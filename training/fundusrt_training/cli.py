@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
 from fundusrt.errors import UsageError
 
 if TYPE_CHECKING:

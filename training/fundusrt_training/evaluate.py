@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from fundusrt.atomic import atomic_write, write_json
 from fundusrt.errors import InvalidInput, UsageError
-
 from fundusrt_training.checkpoints import installed_versions, load_checkpoint, read_metadata
 from fundusrt_training.configuration import apply_settings
 from fundusrt_training.data.folder import Case, read_folder
@@ -145,7 +145,8 @@ def _evaluate_one(
     module = CmwnetModule(config)
     module.load_weights(state)
     pipeline = torch_pipeline(config, module.large, module.small)
-    needed: Mode = config.mode if len(candidate.modes) > 1 else candidate.modes[0]
+    several = len(candidate.modes) > 1
+    needed = config.mode if several else next(iter(candidate.modes))
     scores: dict[Mode, dict[str, Scores]] = {mode: {} for mode in candidate.modes}
     for done, case in enumerate(cases, start=1):
         image = prepare(case, config.working_image_spec(), cache)
@@ -154,7 +155,6 @@ def _evaluate_one(
             scores[mode][image.name] = _score(config, image, combine(pipeline, mode, maps, image.original_fov))
         if progress is not None:
             progress(candidate.name, done, len(cases))
-    several = len(candidate.modes) > 1
     return [Row(f"{candidate.name} ({m})" if several else candidate.name, m, candidate, scores[m]) for m in scores]
 
 

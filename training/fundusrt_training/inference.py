@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 import torch
+
 from fundusrt.backends.base import Array
 from fundusrt.fusion import fuse
 from fundusrt.manifest import Manifest, NetworkSpec, TensorSpec, VariantSpec
 from fundusrt.pipeline import SegmentationPipeline
-
 from fundusrt_training.systems.cmwnet import Network
 from fundusrt_training.systems.cmwnet_config import CmwnetConfig, Mode
 

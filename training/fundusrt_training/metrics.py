@@ -18,9 +18,10 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from fundusrt.errors import InvalidInput
 from scipy.ndimage import distance_transform_edt
 from scipy.spatial import KDTree
+
+from fundusrt.errors import InvalidInput
 
 __all__ = ["Scores", "border", "dice", "score", "surface_distances", "surface_distances_reference"]
 

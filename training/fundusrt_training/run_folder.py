@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from fundusrt.atomic import atomic_write, write_json
-from fundusrt.errors import OutputError
 from torch import Tensor
 
+from fundusrt.atomic import atomic_write, write_json
+from fundusrt.errors import OutputError
 from fundusrt_training.checkpoints import load_checkpoint, read_metadata, save_checkpoint
 from fundusrt_training.errors import ResumeError
 from fundusrt_training.systems.cmwnet import CmwnetModule, Progress

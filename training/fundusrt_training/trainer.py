@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fundusrt.errors import UsageError
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
+from fundusrt.errors import UsageError
 from fundusrt_training.checkpoints import installed_versions
 from fundusrt_training.data.epoch_plan import EpochPlan
 from fundusrt_training.data.folder import read_folder

@@ -98,7 +98,7 @@ def _resize(p: Tensor, size: tuple[int, int], spec: PostprocessSpec) -> Tensor:
 
     if tuple(p.shape) == size:
         return p
-    return bilinear(p) if spec.upsample_on == "prob" else torch.sigmoid(bilinear(torch.logit(p, 1e-6)))
+    return bilinear(p) if spec.upsample_on == "prob" else torch.sigmoid(bilinear(torch.logit(p, 2**-20)))
 
 
 def _fuse(p_large: Tensor, p_small: Tensor, spec: PostprocessSpec) -> Tensor:

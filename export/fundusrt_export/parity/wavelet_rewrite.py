@@ -10,6 +10,8 @@ from torch import nn
 from fundusrt.certificate import Rung
 from fundusrt_export.parity.inputs import ParityInputs, Role
 from fundusrt_export.parity.measure import at_most, largest_difference
+from fundusrt_export.parity.wavelet_steps import step_differences
+from fundusrt_training.models.unet_wavelet import UNetWavelet
 
 __all__ = ["LEAST_LOGIT_SPAN", "LIMIT", "NAME", "wavelet_rewrite"]
 
@@ -20,9 +22,9 @@ LEAST_LOGIT_SPAN = 1.0
 
 @torch.no_grad()
 def wavelet_rewrite(
-    original: Mapping[Role, nn.Module], rewritten: Mapping[Role, Mapping[str, nn.Module]], inputs: ParityInputs
+    original: Mapping[Role, UNetWavelet], rewritten: Mapping[Role, Mapping[str, nn.Module]], inputs: ParityInputs
 ) -> Rung:
-    """Compare logits on every window, one by one.
+    """Compare the wavelet steps alone on the first window, and logits on every window, one by one.
 
     Args:
         original: library-form networks by branch, eval mode; (N, C, H, W) to logits.
@@ -30,15 +32,18 @@ def wavelet_rewrite(
         inputs: windows.
 
     Returns:
-        For each branch and form the largest |difference| of a logit over the range of the original's logits on all
-        windows (at least 1), limit 1e-5.
+        For each branch and form the largest difference of a wavelet step's output (`step_differences`), and the largest
+        |difference| of a logit over the range of the original's logits on all windows (at least 1); limits 1e-5.
     """
     measurements = []
     for role, network in original.items():
         forms = rewritten[role]
         worst = dict.fromkeys(forms, 0.0)
         low, high = float("inf"), float("-inf")
-        for tensor in inputs.tensors(role).values():
+        tensors = list(inputs.tensors(role).values())
+        for form, difference in step_differences(network, forms, tensors[0]).items():
+            measurements.append(at_most(f"{role}, {form}: wavelet steps alone", difference, LIMIT))
+        for tensor in tensors:
             reference = network(tensor).numpy()
             low, high = min(low, float(reference.min())), max(high, float(reference.max()))
             for form, other in forms.items():

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from fundusrt.errors import UsageError
 from torch import Tensor
+
+from fundusrt.errors import UsageError
 
 __all__ = ["AugmentationConfig", "AugmentationDraw", "adjust_hue", "draw_augmentation", "flip", "jitter"]
 

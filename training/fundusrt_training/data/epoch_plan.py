@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+
 from fundusrt.errors import InvalidInput, UsageError
 from fundusrt.tiling import TileGrid
-
 from fundusrt_training.data.working_image import WorkingImage
 
 __all__ = ["EpochPlan", "TileConfig", "TileDraw"]

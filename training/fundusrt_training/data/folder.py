@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
 from fundusrt.errors import InvalidInput
 
 __all__ = ["Case", "read_folder", "read_mask"]

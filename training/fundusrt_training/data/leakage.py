@@ -10,11 +10,11 @@ from typing import TypedDict
 
 import numpy as np
 import torch
-from fundusrt.manifest import PreprocessSpec
-from fundusrt.preprocess import to_tensor
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from fundusrt.manifest import PreprocessSpec
+from fundusrt.preprocess import to_tensor
 from fundusrt_training.data.augmentation import (
     AugmentationConfig,
     AugmentationDraw,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from fundusrt.errors import InvalidInput, UsageError
 
+from fundusrt.errors import InvalidInput, UsageError
 from fundusrt_training.data.folder import Case
 
 __all__ = ["SplitConfig", "split"]

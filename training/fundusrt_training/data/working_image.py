@@ -21,12 +21,12 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
 from fundusrt import __version__
 from fundusrt.errors import InvalidInput, OutputError
 from fundusrt.image import FundusImage, read_image
 from fundusrt.manifest import PreprocessSpec, TileSpec, WholeImageSpec
 from fundusrt.preprocess import enhance, fit_to_grid, nearest_index, shrink_whole
-
 from fundusrt_training.data.folder import Case, read_mask
 
 __all__ = ["WorkingImage", "WorkingImageSpec", "default_cache", "prepare", "prepare_all"]

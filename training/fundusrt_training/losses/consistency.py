@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from fundusrt.errors import UsageError
 from torch import Tensor
 from torch.nn import functional as F
+
+from fundusrt.errors import UsageError
 
 __all__ = ["ConsistencyConfig", "consistency_loss", "sample_window"]
 

@@ -12,11 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from fundusrt.errors import UsageError
 from monai.losses.dice import DiceLoss
 from monai.losses.tversky import TverskyLoss
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from fundusrt.errors import UsageError
 
 __all__ = ["SegmentationLoss", "SegmentationLossConfig"]
 

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 import torch
-from fundusrt.errors import InvalidInput, UsageError
 from torch import Tensor, nn
 
+from fundusrt.errors import InvalidInput, UsageError
 from fundusrt_training.models.wavelet import HaarDown, HaarUp, WaveletDown, WaveletUp, check_wavelet, is_haar
 
 __all__ = ["UNetWavelet", "UNetWaveletConfig", "check_images", "double_conv"]

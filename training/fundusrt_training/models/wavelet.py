@@ -18,9 +18,10 @@ from typing import Literal, cast
 
 import pywt
 import torch
-from fundusrt.errors import UsageError
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from fundusrt.errors import UsageError
 
 with warnings.catch_warnings():
     # pytorch_wavelets imports pkg_resources, which warns that it is deprecated; this is the only place that imports it.

@@ -15,11 +15,11 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from fundusrt.errors import InvalidInput
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
+from fundusrt.errors import InvalidInput
 from fundusrt_training.data.leakage import Batch
 from fundusrt_training.errors import TrainingDiverged
 from fundusrt_training.losses.consistency import consistency_loss

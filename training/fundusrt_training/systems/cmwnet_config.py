@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 from fundusrt.errors import UsageError
 from fundusrt.manifest import CgnrSpec, ClaheSpec, PostprocessSpec, PreprocessSpec, TileSpec, WholeImageSpec
-
 from fundusrt_training import configuration
 from fundusrt_training.data.augmentation import AugmentationConfig
 from fundusrt_training.data.epoch_plan import TileConfig

@@ -3,9 +3,9 @@
 import sys
 
 import click
+
 from fundusrt.cli import exit_code
 from fundusrt.errors import FundusRTError
-
 from fundusrt_training.data.angiogram.cli import generate_command
 
 if __name__ == "__main__":

@@ -10,12 +10,12 @@ from typing import Any
 import click
 import cv2
 import numpy as np
-from fundusrt.atomic import write_bytes, write_json
-from fundusrt.errors import OutputError, UsageError
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from fundusrt.atomic import write_bytes, write_json
+from fundusrt.errors import OutputError, UsageError
 from fundusrt_training.data.angiogram.config import AngiogramConfig
 from fundusrt_training.data.angiogram.eye import NATIVE_HEIGHT, NATIVE_WIDTH
 from fundusrt_training.data.angiogram.generate import generate

@@ -7,9 +7,9 @@ import math
 from typing import Any
 
 import numpy as np
-from fundusrt.errors import InvalidInput
 from numpy.typing import NDArray
 
+from fundusrt.errors import InvalidInput
 from fundusrt_training.data.angiogram.anatomy import paint_background, paint_disc, paint_no_perfusion
 from fundusrt_training.data.angiogram.config import AngiogramConfig
 from fundusrt_training.data.angiogram.confusers import paint_confusers
