@@ -55,7 +55,7 @@ def fuse(p_large: Map, p_small: Map, spec: PostprocessSpec) -> Map:
 
 
 def _blend_into(p: Map, p_large: Map, spec: PostprocessSpec) -> None:
-    """p <- w_L p_L + (1 - w_L) p, written p + w_L (p_L - p) so that equal maps stay exactly equal.
+    """P <- w_L p_L + (1 - w_L) p, written p + w_L (p_L - p) so that equal maps stay exactly equal.
 
     In bands of rows that stay in the cache: three times faster on 12 megapixels than whole-array operations.
     """

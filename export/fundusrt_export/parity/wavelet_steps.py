@@ -1,7 +1,7 @@
 """The wavelet steps of a network alone, on what they receive inside it.
 
-The logits do not show everything: a GroupNorm behind the next convolution undoes a wrong factor of the low band, and what is
-left is of the size of its epsilon. So each step is also compared directly.
+The logits do not show everything: a GroupNorm behind the next convolution undoes a wrong factor of the low band, and
+what is left is of the size of its epsilon. So each step is also compared directly.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def step_differences(original: UNetWavelet, forms: Mapping[str, nn.Module], imag
         image: (N, C, H, W).
 
     Returns:
-        For each form the largest difference of the low band, of the high bands where the form has them, and of the joined
-        features, relative to max(1, largest value), over all levels.
+        For each form the largest difference of the low band, of the high bands where the form has them, and of the
+        joined features, relative to max(1, largest value), over all levels.
     """
     worst = dict.fromkeys(forms, 0.0)
 
