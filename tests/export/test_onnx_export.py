@@ -90,13 +90,19 @@ def test_interface_and_contents_at_512() -> None:
         tensor.data_location == TensorProto.DEFAULT and not tensor.external_data for tensor in model.graph.initializer
     )
     assert {tensor.data_type for tensor in model.graph.initializer} == {TensorProto.FLOAT, TensorProto.INT64}
+    # names depend on the graph alone: operators numbered, parameters as in the checkpoint
+    assert [node.name for node in model.graph.node][:3] == ["Conv_0", "Reshape_0", "ReduceMean_0"]
+    names = {tensor.name for tensor in model.graph.initializer}
+    parameters = dict(network(levels=4).named_parameters())
+    assert {"encoder.0.0.weight", "decoder.3.align.bias", "head.weight"} <= names & set(parameters)
+    assert all(name in parameters or name.startswith("constant_") for name in names)
     # no stack traces, paths or wavelet filters left; nothing that only training needs
     assert not any(node.doc_string or node.metadata_props for node in model.graph.node)
     assert str(Path(__file__).parents[2]).encode() not in _export_512()
-    parameters = sum(
+    numbers = sum(
         int(np.prod(tensor.dims)) for tensor in model.graph.initializer if tensor.data_type == TensorProto.FLOAT
     )
-    assert parameters <= sum(p.numel() for p in network(levels=4).parameters()) + 100
+    assert numbers <= sum(p.numel() for p in network(levels=4).parameters()) + 100
 
 
 def _shape(value: onnx.ValueInfoProto) -> list[Any]:

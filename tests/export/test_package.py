@@ -174,6 +174,7 @@ def test_one_file_and_the_same_bytes_again(bundle: Path, material: dict[str, Pat
     assert Bundle.open(tmp_path / "first.frt").sha256 == Bundle.open(bundle).sha256
     with zipfile.ZipFile(tmp_path / "first.frt") as archive:
         assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_STORED}
+        assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
     assert [line for line in lines if "DOES NOT HOLD" in line] == []
     assert sum(line.startswith("rung ") for line in lines) == 6
 

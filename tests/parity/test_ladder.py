@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -178,6 +179,14 @@ def test_rewrite_rung_finds_a_wrong_identity(
     ]
 
 
+def test_rewrite_rung_does_not_pass_nan(originals: Any, rewritten: Any, inputs: ParityInputs) -> None:
+    planted = copy.deepcopy(rewritten["small"]["identity"])
+    with torch.no_grad():
+        planted.head.bias.fill_(math.nan)
+    rung = wavelet_rewrite({"small": originals["small"]}, {"small": {"identity": planted}}, inputs)
+    assert failing(rung) == ["small, identity: max |logit difference| / logit range"]
+
+
 # --- rung 2
 
 
@@ -280,6 +289,13 @@ def test_last_rung_finds_other_post_processing(
     else:
         pipe.manifest = pipe.manifest.model_copy(update={"postprocess": changed})
     assert "mask: share of pixels that differ" in failing(tiled_to_stitched(pipe, [reference], [image]))
+
+
+def test_last_rung_does_not_pass_nan(sessions: Any, reference: ReferenceMaps, image: FundusImage) -> None:
+    broken = dataclasses.replace(reference, p_grid=np.full_like(reference.p_grid, math.nan))
+    assert failing(tiled_to_stitched(pipeline_over(sessions), [broken], [image])) == [
+        "stitched tile map: max |difference|"
+    ]
 
 
 # --- the ladder as a whole

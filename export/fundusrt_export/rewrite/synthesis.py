@@ -60,11 +60,7 @@ class ConvIDWT(FilterBank):
         low, highs = coeffs
         for high in reversed(list(highs)):
             if high is not None:
-                # Symbolic sizes take part in these comparisons only when low and high sizes differ.
-                if low.shape[2] > high.shape[3]:
-                    low = low[:, :, :-1]
-                if low.shape[3] > high.shape[4]:
-                    low = low[:, :, :, :-1]
+                low = _drop_last(_drop_last(low, 2, high.shape[3]), 3, high.shape[4])
             low = self._level(low, high)
         return low
 
@@ -120,3 +116,14 @@ class ConvIDWT(FilterBank):
         return functional.conv_transpose2d(
             columns, along_w.repeat(channels, 1, 1, 1), stride=(1, 2), padding=(0, padding[1]), groups=channels
         )
+
+
+def _drop_last(low: Tensor, dim: int, wanted: int) -> Tensor:
+    """Cut the last row or column if there is one more than the next high band has (odd sizes).
+
+    A size that is free while tracing must not decide what is traced: there, cutting to the wanted size does both cases.
+    """
+    length = low.shape[dim]
+    if type(length) is int and type(wanted) is int:
+        return low.narrow(dim, 0, length - 1) if length > wanted else low
+    return low[:, :, :wanted] if dim == 2 else low[:, :, :, :wanted]
