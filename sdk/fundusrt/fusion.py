@@ -9,7 +9,7 @@ from fundusrt.cgnr import cgnr
 from fundusrt.errors import InvalidInput
 from fundusrt.manifest import PostprocessSpec
 
-__all__ = ["fuse"]
+__all__ = ["fuse", "fuse_into"]
 
 Map = npt.NDArray[np.float32]
 
@@ -35,23 +35,28 @@ def fuse(p_large: Map, p_small: Map, spec: PostprocessSpec) -> Map:
     Raises:
         InvalidInput: shapes differ, or a value is not a number in [0, 1].
     """
-    if p_large.shape != p_small.shape:
-        raise InvalidInput("probability maps", got=f"{p_large.shape} and {p_small.shape}", expected="one shape")
-    for name, p in (("p_large", p_large), ("p_small", p_small)):
+    result = np.ascontiguousarray(p_small.copy())
+    fuse_into(result, p_large, spec)
+    return result
+
+
+def fuse_into(p: Map, p_large: Map, spec: PostprocessSpec) -> None:
+    """`fuse` that turns the tile branch's map `p`, contiguous, into the result instead of a copy of it."""
+    if p_large.shape != p.shape:
+        raise InvalidInput("probability maps", got=f"{p_large.shape} and {p.shape}", expected="one shape")
+    for name, map_ in (("p_large", p_large), ("p_small", p)):
         # Before anything else: CGNR would hide a NaN in the one map behind a number from the other.
-        lowest, highest = p.min(initial=1.0), p.max(initial=0.0)
+        lowest, highest = map_.min(initial=1.0), map_.max(initial=0.0)
         if not (lowest >= 0.0 and highest <= 1.0):
             raise InvalidInput(
                 f"probability map {name}", got=f"values from {lowest:g} to {highest:g}", expected="values in [0, 1]"
             )
-    result = np.ascontiguousarray(p_small.copy())
     if spec.order == "fuse_then_cgnr":
-        _blend_into(result, p_large, spec)
+        _blend_into(p, p_large, spec)
     if spec.cgnr.enabled:
-        _switch_on(result, p_large, spec)
+        _switch_on(p, p_large, spec)
     if spec.order == "cgnr_then_fuse":
-        _blend_into(result, p_large, spec)
-    return result
+        _blend_into(p, p_large, spec)
 
 
 def _blend_into(p: Map, p_large: Map, spec: PostprocessSpec) -> None:

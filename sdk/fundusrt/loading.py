@@ -14,6 +14,9 @@ from fundusrt.golden import check_preprocessing
 from fundusrt.manifest import VariantSpec
 from fundusrt.pipeline import SegmentationPipeline
 
+# More than any machine has cores for; the runtime would try to start each of them.
+MAX_THREADS = 1024
+
 __all__ = ["load"]
 
 
@@ -36,7 +39,7 @@ def load(
         backend: `onnxruntime`.
         device: `cpu`.
         precision: `fp32`.
-        threads: threads of one network call, at least 1; None for one per core.
+        threads: threads of one network call, 1 to 1024; None for one per core.
         max_megapixels: larger image files are refused from their header; None for `read_image`'s default.
 
     Returns:
@@ -45,10 +48,12 @@ def load(
     Raises:
         BundleError: the bundle is not complete, not unchanged or not certified.
         BackendUnavailable: this machine or bundle has no such backend, device or precision.
-        InvalidInput: `threads` below 1.
+        InvalidInput: `threads` outside 1 to 1024.
     """
     if threads is not None and threads < 1:
         raise InvalidInput("threads", got=threads, expected="at least 1, or None for one per core")
+    if threads is not None and threads > MAX_THREADS:
+        raise InvalidInput("threads", got=threads, expected=f"at most {MAX_THREADS}", fix="one per core is fastest")
     bundle = Bundle.open(model)
     check_preprocessing(bundle)
     sessions = {

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from fundusrt.backends.base import InferenceSession
 from fundusrt.errors import BackendUnavailable, BundleError, InvalidInput
-from fundusrt.fusion import fuse
+from fundusrt.fusion import fuse_into
 from fundusrt.image import FundusImage, from_array, read_image
 from fundusrt.lesions import find_lesions
 from fundusrt.manifest import Manifest
@@ -95,11 +95,11 @@ class SegmentationPipeline:
         p_grid = self.run_tiles(on_grid, timer)
         with timer.stage("upsample"):
             p_large = self.upsample(p_whole, eye.height, eye.width)
-            p_small = self.upsample(p_grid, eye.height, eye.width)
+            probability = self.upsample(p_grid, eye.height, eye.width)
             del p_grid  # 50 MB each at 12 megapixels: gone before the next stage needs its own
         with timer.stage("fuse"):
-            probability = fuse(p_large, p_small, self.manifest.postprocess)
-            del p_large, p_small
+            fuse_into(probability, p_large, self.manifest.postprocess)
+            del p_large
             probability *= eye.fov
             mask = probability >= np.float32(self.manifest.postprocess.threshold)
         with timer.stage("lesions"):
@@ -126,13 +126,13 @@ class SegmentationPipeline:
         timer = timer or StageTimer()
         grid = TileGrid.cover(*on_grid.shape[:2], tile=self.manifest.tile.size)
         stitcher = Stitcher(grid)
-        side, channels = grid.tile, self.manifest.preprocess.channels
+        padding = np.zeros((self.manifest.preprocess.channels, grid.tile, grid.tile), np.float32)
         tiles = iter(grid)
         while chunk := list(islice(tiles, self._batch)):
             with timer.stage("gather"):
-                feed = np.zeros((self._batch, channels, side, side), np.float32)
-                for position, tile in enumerate(chunk):
-                    feed[position] = to_tensor(on_grid[tile.window], self.manifest.preprocess)
+                tensors = [to_tensor(on_grid[tile.window], self.manifest.preprocess) for tile in chunk]
+                tensors += [padding] * (self._batch - len(chunk))
+                feed = tensors[0][None] if self._batch == 1 else np.stack(tensors)
             with timer.stage("network_small"):
                 values = self._run("small", feed)
             with timer.stage("stitch"):

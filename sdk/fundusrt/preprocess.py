@@ -94,7 +94,8 @@ def to_tensor(window: Bytes, spec: PreprocessSpec) -> npt.NDArray[np.float32]:
         window = _bytes(cv2.cvtColor(window, cv2.COLOR_RGB2GRAY))
     planes = window[None] if window.ndim == 2 else np.moveaxis(window, 2, 0)
     tensor = np.empty((spec.channels, *window.shape[:2]), np.float32)
-    np.multiply(planes, np.float32(1.0 / 255.0), out=tensor)
+    np.multiply(planes, np.float32(1.0 / 255.0), out=tensor[: len(planes)])
+    tensor[len(planes) :] = tensor[0]
     if any(spec.mean) or any(value != 1.0 for value in spec.std):
         tensor -= np.asarray(spec.mean[: spec.channels], np.float32)[:, None, None]
         tensor /= np.asarray(spec.std[: spec.channels], np.float32)[:, None, None]

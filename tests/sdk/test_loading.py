@@ -54,6 +54,7 @@ def test_folder_and_zip_give_the_same_result(tiny: Path, tmp_path: Path) -> None
         ),
         ({"threads": 0}, InvalidInput, "threads: got 0; expected at least 1, or None for one per core"),
         ({"threads": -3}, InvalidInput, "threads: got -3"),
+        ({"threads": 100_000}, InvalidInput, "threads: got 100000; expected at most 1024"),
     ],
 )
 def test_nothing_else_is_tried(tiny: Path, options: dict[str, Any], kind: Any, message: str) -> None:

@@ -15,7 +15,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def backend_options(command: Command) -> Command:
     """Add `--backend`, `--device`, `--precision` and `--threads`."""
     for option in (
-        click.option("--threads", type=click.IntRange(min=1), default=None, help="Threads of one network call."),
+        click.option(
+            "--threads", type=click.IntRange(min=1, max=1024), default=None, help="Threads of one network call."
+        ),
         click.option("--precision", default="fp32", show_default=True, help="Numeric precision of the networks."),
         click.option("--device", default="cpu", show_default=True, help="Device to run on; nothing else is tried."),
         click.option("--backend", default="onnxruntime", show_default=True, help="Runtime; nothing else is tried."),
