@@ -245,14 +245,14 @@ def test_run_when_the_disk_fills_up_half_way(
 def test_run_an_image_that_does_not_fit_into_memory(
     tiny: Path, eyes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = pipeline.fuse
+    real = pipeline.fuse_into
 
-    def too_large(p_large: np.ndarray, *rest: Any) -> np.ndarray:
-        if p_large.shape == tiny_image().shape:
+    def too_large(p: np.ndarray, *rest: Any) -> None:
+        if p.shape == tiny_image().shape:
             raise MemoryError
-        return real(p_large, *rest)
+        real(p, *rest)
 
-    monkeypatch.setattr(pipeline, "fuse", too_large)
+    monkeypatch.setattr(pipeline, "fuse_into", too_large)
     result = invoke("run", eyes / "a_good.png", eyes / "g_good.bmp", "-m", tiny, "-o", tmp_path / "out")
     assert result.exit_code == 1
     assert result.stderr == (
