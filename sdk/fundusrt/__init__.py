@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         InvalidInput,
         OutputError,
     )
-    from fundusrt.image import FundusImage, read_image
+    from fundusrt.image import FundusImage, from_array, read_image
     from fundusrt.loading import load
     from fundusrt.results import SegmentationResult
     from fundusrt.tiling import TileGrid
@@ -44,6 +44,7 @@ _HOMES = {
     "OutputError": "errors",
     "SegmentationResult": "results",
     "TileGrid": "tiling",
+    "from_array": "image",
     "load": "loading",
     "read_image": "image",
 }
@@ -62,6 +63,7 @@ __all__ = [
     "TileGrid",
     "__version__",
     "cgnr",
+    "from_array",
     "load",
     "read_image",
 ]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pydantic import ValidationError
 
 from fundusrt.certificate import Certificate, check_certificate
-from fundusrt.errors import BundleError
+from fundusrt.errors import BundleError, InvalidInput
 from fundusrt.manifest import FORMAT_VERSION, Manifest
 from fundusrt.onnx_file import refuse_external_data
 
@@ -66,9 +66,14 @@ class Bundle:
             name_or_path: the name of a shipped bundle (`leakage`), a folder, or a `.frt` file.
 
         Raises:
+            InvalidInput: neither text nor a path.
             BundleError: not found, a file missing, changed, unsafe name, external ONNX data, malformed manifest.
             CertificateError: the certificate is missing, does not hold, or is for other files.
         """
+        if not isinstance(name_or_path, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidInput(
+                "bundle", got=type(name_or_path).__name__, expected="a shipped name, a bundle folder or a .frt file"
+            )
         path = _locate(name_or_path)
         source = str(name_or_path)
         storage = _Folder(path) if path.is_dir() else _Zip(path, source)

@@ -7,12 +7,14 @@ entry-point group `fundusrt.commands`.
 
 from __future__ import annotations
 
+import json
 import sys
 from importlib import import_module, metadata
 
 import click
 
 from fundusrt import __version__
+from fundusrt.commands.options import JSON_WANTED
 from fundusrt.errors import BackendUnavailable, BundleError, FundusRTError, UsageError
 
 __all__ = ["EXIT_FAILED", "EXIT_REFUSED", "EXIT_USAGE", "exit_code", "main"]
@@ -54,6 +56,10 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except FundusRTError as error:
+            if ctx.meta.get(JSON_WANTED):
+                click.echo(
+                    json.dumps({"error": {"code": error.code, "message": str(error), "fix": error.fix}}, indent=2)
+                )
             click.echo(f"error: {error}", err=True)
             sys.exit(exit_code(error))
 

@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from fundusrt.backends import open_session
+from fundusrt.backends import open_session, require_backend
 from fundusrt.bundle import Bundle
 from fundusrt.errors import BackendUnavailable, InvalidInput
 from fundusrt.golden import check_preprocessing
@@ -50,10 +50,11 @@ def load(
         BackendUnavailable: this machine or bundle has no such backend, device or precision.
         InvalidInput: `threads` outside 1 to 1024.
     """
-    if threads is not None and threads < 1:
-        raise InvalidInput("threads", got=threads, expected="at least 1, or None for one per core")
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidInput("threads", got=repr(threads), expected="a whole number from 1, or None for one per core")
     if threads is not None and threads > MAX_THREADS:
         raise InvalidInput("threads", got=threads, expected=f"at most {MAX_THREADS}", fix="one per core is fastest")
+    require_backend(backend, device)
     bundle = Bundle.open(model)
     check_preprocessing(bundle)
     sessions = {

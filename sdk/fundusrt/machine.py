@@ -6,7 +6,7 @@ import ctypes
 import os
 import platform
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -40,23 +40,24 @@ def examine() -> list[Finding]:
     from fundusrt.bundle import shipped_bundles
 
     shipped = shipped_bundles()
-    return [
+    findings = [
         Finding("python", sys.version_info >= (3, 11), platform.python_version(), "install Python 3.11 or newer", True),
         Finding("processor", True, f"{cpu_name()}, {os.cpu_count()} cores"),
         _package("numpy", "images and maps", 'pip install "fundusrt"', needed=True),
         _package("opencv-python-headless", "pre- and post-processing", 'pip install "fundusrt"', needed=True),
         _package("onnxruntime", "backend onnxruntime on the CPU", 'pip install "fundusrt[cpu]"', needed=True),
         _one_onnxruntime(),
-        _package("openvino", "backend openvino (planned)", 'pip install "fundusrt[openvino]"'),
-        _package("tensorrt", "TensorRT engines (planned)", 'pip install "fundusrt[tensorrt]"'),
+        _package("openvino", "backend openvino (planned)"),
+        _package("tensorrt", "TensorRT engines (planned)"),
         _driver(),
         _package("torch", "training and export", 'pip install "fundusrt[train,export]"'),
         _package("onnx", "export", 'pip install "fundusrt[export]"'),
         Finding("shipped bundles", bool(shipped), ", ".join(shipped) or "none", "install the wheel again", True),
     ]
+    return [replace(each, fix=None) if each.ok else each for each in findings]
 
 
-def _package(name: str, purpose: str, fix: str, *, needed: bool = False) -> Finding:
+def _package(name: str, purpose: str, fix: str | None = None, *, needed: bool = False) -> Finding:
     try:
         return Finding(name, True, f"{metadata.version(name)}: {purpose}", None, needed)
     except metadata.PackageNotFoundError:
@@ -83,7 +84,7 @@ def _driver() -> Finding:
         driver = ctypes.CDLL("libcuda.so.1" if os.name != "nt" else "nvcuda.dll")
         status = int(driver.cuInit(0))
     except OSError:
-        return Finding("NVIDIA driver", False, "not found: GPU backends (planned)", "install an NVIDIA driver")
+        return Finding("NVIDIA driver", False, "not found: GPU backends (planned)")
     if status != 0:
-        return Finding("NVIDIA driver", False, f"cuInit returned {status}: GPU backends (planned)", "check nvidia-smi")
+        return Finding("NVIDIA driver", False, f"cuInit returned {status}: GPU backends (planned)")
     return Finding("NVIDIA driver", True, "present")

@@ -203,8 +203,20 @@ class SegmentationPipeline:
             grid_px=grid_px,
             tiles=(grid_px[0] // side) * (grid_px[1] // side),
             options=self.manifest.postprocess.model_dump(),
+            warnings=_doubts(eye),
             **self._identity,
         )
+
+
+def _doubts(eye: FundusImage) -> tuple[str, ...]:
+    """What may be wrong with the image, though nothing is done about it: its scale is never guessed."""
+    if eye.pixels.dtype != np.uint16:
+        return ()
+    bits = int(eye.pixels.max()).bit_length()
+    if bits > 14:
+        return ()
+    found = f"16-bit image whose largest sample uses {bits} bits"
+    return (f"{found}: read as it is, very dark; scale it if it is {bits}-bit data",)
 
 
 def _check_tensors(manifest: Manifest, role: str, session: InferenceSession) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +53,7 @@ class Provenance:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SegmentationResult:
     """The answer for one image. The arrays belong to the caller.
 
@@ -73,7 +73,13 @@ class SegmentationResult:
     timings_ms: dict[str, float]
     provenance: Provenance
     quality: Quality
-    image: FundusImage = field(repr=False)
+    image: FundusImage
+
+    def __repr__(self) -> str:
+        height, width = self.mask.shape
+        found = f"{len(self.lesions)} lesions, {self.area_fraction:.2%} of the field"
+        grade = found if self.quality.gradable else "ungradable"
+        return f"SegmentationResult({self.provenance.source!r}, {height} x {width} px, {grade})"
 
     @property
     def area_px(self) -> int:

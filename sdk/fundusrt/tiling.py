@@ -113,8 +113,8 @@ def grid_size(
 
 def _check_sizes(height: int, width: int, tile: int) -> None:
     for name, value in (("height", height), ("width", width), ("tile", tile)):
-        if value < 1:
-            raise InvalidInput(name, got=f"{value} px", expected="at least 1 px")
+        if not isinstance(value, int) or value < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidInput(name, got=f"{value!r} px", expected="a whole number of px, at least 1")
 
 
 def _round_to(length: int, tile: int, rounding: str) -> int:

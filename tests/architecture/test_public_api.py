@@ -29,6 +29,7 @@ PUBLIC = [
     "TileGrid",
     "__version__",
     "cgnr",
+    "from_array",
     "load",
     "read_image",
 ]

@@ -172,12 +172,53 @@ def test_run_json_is_one_document(tiny: Path, eyes: Path, tmp_path: Path) -> Non
     assert "no such file" in content["failed"][-1]["error"]
 
 
-def test_run_without_any_usable_input_loads_nothing(tmp_path: Path) -> None:
-    result = invoke("run", tmp_path / "*.png", "-m", tmp_path / "no bundle", "-o", tmp_path / "out")
+def test_run_without_any_usable_input_makes_no_folder(tiny: Path, tmp_path: Path) -> None:
+    result = invoke("run", tmp_path / "*.png", "-m", tiny, "-o", tmp_path / "out")
     assert result.exit_code == 1
     assert "a pattern that matches no file" in result.stderr
     assert result.stdout == f"0 done, 1 failed; results in {tmp_path / 'out'}\n"
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("source", ["a_good.png", "*.gif"])
+def test_run_with_a_refused_bundle_leaves_nothing_behind(eyes: Path, tmp_path: Path, source: str) -> None:
+    result = invoke("run", eyes / source, "-m", tmp_path / "no bundle", "-o", tmp_path / "out")
+    assert result.exit_code == 3
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(("-m", "absent"), "bundle-error"), (("--backend", "tensorrt"), "backend-unavailable")]
+)
+def test_run_json_of_a_refusal_is_one_document_too(
+    tiny: Path, eyes: Path, tmp_path: Path, arguments: tuple[str, str], code: str
+) -> None:
+    model = () if "-m" in arguments else ("-m", tiny)
+    result = invoke("run", eyes, *model, *arguments, "-o", tmp_path / "out", "--json")
+    assert result.exit_code == 3
+    error = json.loads(result.stdout)["error"]
+    assert error["code"] == code
+    assert result.stderr == f"error: {error['message']}\n"
+    assert error["message"].endswith(error["fix"])
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "0", "-1"])
+def test_run_max_megapixels_is_a_positive_number(tiny: Path, eyes: Path, tmp_path: Path, value: str) -> None:
+    result = invoke("run", eyes, "-m", tiny, "-o", tmp_path / "out", "--max-megapixels", value)
+    assert result.exit_code == 2
+    assert "max-megapixels" in result.stderr
+
+
+def test_run_warns_of_16_bit_samples_that_use_few_bits(tiny: Path, tmp_path: Path) -> None:
+    twelve = tiny_image().astype(np.uint16) * 16
+    (tmp_path / "eye.png").write_bytes(cv2.imencode(".png", twelve)[1].tobytes())
+    result = invoke("run", tmp_path / "eye.png", "-m", tiny, "-o", tmp_path / "out")
+    assert result.exit_code == 0
+    bits = int(twelve.max()).bit_length()
+    warning = f"16-bit image whose largest sample uses {bits} bits: read as it is, very dark; scale it if it is"
+    assert warning in result.stderr
+    saved = json.loads((tmp_path / "out" / "eye_result.json").read_text())
+    assert saved["provenance"]["warnings"][0].startswith(warning)
 
 
 @pytest.mark.parametrize("other", ["a_good.bmp", "A_GOOD.PNG"])
@@ -208,10 +249,8 @@ def test_run_never_replaces_an_input(tiny: Path, tmp_path: Path) -> None:
 def test_run_the_output_folder_is_a_file(tiny: Path, eyes: Path, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("kept")
     result = invoke("run", eyes, "-m", tiny, "-o", tmp_path / "out")
-    assert result.exit_code == 1
-    assert result.stderr == (
-        f"error: {tmp_path / 'out'}: got File exists; expected a writable folder; choose another output folder\n"
-    )
+    assert result.exit_code == 2
+    assert result.stderr == f"error: {tmp_path / 'out'}: got a file; expected a folder; choose another output folder\n"
     assert (tmp_path / "out").read_text() == "kept"
 
 
@@ -284,9 +323,9 @@ def test_run_refuses_large_images_from_their_header(tiny: Path, eyes: Path, tmp_
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (("--backend", "tensorrt"), "got tensorrt/fp32; expected one of onnxruntime/fp32"),
+        (("--backend", "tensorrt"), "backend: got 'tensorrt'; expected one of onnxruntime"),
         (("--precision", "int8"), "got onnxruntime/int8; expected one of onnxruntime/fp32"),
-        (("--device", "cuda"), "device 'cuda': got backend 'onnxruntime'; expected device 'cpu'; pass device='cpu'"),
+        (("--device", "cuda"), "device: got 'cuda' with backend 'onnxruntime'; expected 'cpu'; pass device='cpu'"),
     ],
 )
 def test_run_a_backend_that_is_not_there_exits_3(
@@ -312,8 +351,11 @@ def test_a_refused_bundle_exits_3_and_writes_nothing(
     assert result.exit_code == 3
     assert result.stderr.startswith(f"error: {tiny_copy}, small.onnx: got sha256 ")
     assert "the file was changed or damaged; copy or export the bundle again" in result.stderr
-    assert result.stdout == ""
-    assert not list(tmp_path.glob("out/*"))
+    if as_json:
+        assert json.loads(result.stdout)["error"]["code"] == "bundle-error"
+    else:
+        assert result.stdout == ""
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("command", ["inspect", "verify"])
@@ -399,7 +441,7 @@ def test_verify_json(tiny: Path) -> None:
 def test_verify_an_unknown_backend_exits_3(tiny: Path) -> None:
     result = invoke("verify", tiny, "--backend", "openvino")
     assert result.exit_code == 3
-    assert "got openvino/fp32; expected one of onnxruntime/fp32" in result.stderr
+    assert "backend: got 'openvino'; expected one of onnxruntime" in result.stderr
 
 
 # --- doctor

@@ -40,7 +40,7 @@ def test_folder_and_zip_give_the_same_result(tiny: Path, tmp_path: Path) -> None
         (
             {"backend": "tensorrt"},
             BackendUnavailable,
-            "got tensorrt/fp32; expected one of onnxruntime/fp32; choose one",
+            "backend: got 'tensorrt'; expected one of onnxruntime; pass backend='onnxruntime'",
         ),
         (
             {"precision": "fp16"},
@@ -50,16 +50,30 @@ def test_folder_and_zip_give_the_same_result(tiny: Path, tmp_path: Path) -> None
         (
             {"device": "cuda"},
             BackendUnavailable,
-            "device 'cuda': got backend 'onnxruntime'; expected device 'cpu'; pass",
+            "device: got 'cuda' with backend 'onnxruntime'; expected 'cpu'; pass",
         ),
-        ({"threads": 0}, InvalidInput, "threads: got 0; expected at least 1, or None for one per core"),
+        ({"threads": 0}, InvalidInput, "threads: got 0; expected a whole number from 1, or None for one per core"),
         ({"threads": -3}, InvalidInput, "threads: got -3"),
+        ({"threads": "2"}, InvalidInput, "threads: got '2'; expected a whole number"),
+        ({"threads": 1.5}, InvalidInput, r"threads: got 1\.5; expected a whole number"),
+        ({"threads": True}, InvalidInput, "threads: got True; expected a whole number"),
         ({"threads": 100_000}, InvalidInput, "threads: got 100000; expected at most 1024"),
     ],
 )
 def test_nothing_else_is_tried(tiny: Path, options: dict[str, Any], kind: Any, message: str) -> None:
     with pytest.raises(kind, match=message):
         fundusrt.load(tiny, **options)
+
+
+@pytest.mark.parametrize("model", [None, 3, b"leakage"])
+def test_a_bundle_is_text_or_a_path(model: Any) -> None:
+    with pytest.raises(InvalidInput, match=f"bundle: got {type(model).__name__}; expected a shipped name"):
+        fundusrt.load(model)
+
+
+def test_an_unknown_backend_is_refused_before_the_bundle_is_read(tmp_path: Path) -> None:
+    with pytest.raises(BackendUnavailable, match="backend: got 'tensorrt'"):
+        fundusrt.load(tmp_path / "absent", backend="tensorrt")
 
 
 def test_onnxruntime_is_not_installed(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ def test_every_missing_thing_has_a_fix_and_nothing_that_is_there_needs_one() -> 
     for finding in examine():
         assert finding.what
         assert finding.detail
-        assert finding.ok or finding.fix
+        assert (finding.fix is None) == (finding.ok or "(planned)" in finding.detail), finding
 
 
 def test_this_machine_has_what_the_tests_need() -> None:
@@ -95,4 +95,4 @@ def test_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(machine.ctypes, "CDLL", refuse)
     finding = by_name(examine())["NVIDIA driver"]
-    assert (finding.ok, finding.needed, finding.fix) == (False, False, "install an NVIDIA driver")
+    assert (finding.ok, finding.needed, finding.fix) == (False, False, None)

@@ -105,14 +105,16 @@ def test_nearest_rounds_a_half_up_and_never_below_one_tile(length: int, expected
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((0, 5), "height: got 0 px; expected at least 1 px"),
-        ((5, -1), "width: got -1 px; expected at least 1 px"),
-        ((5, 5, 0), "tile: got 0 px; expected at least 1 px"),
+        ((0, 5), "height: got 0 px; expected a whole number of px, at least 1"),
+        ((1024.5, 5), r"height: got 1024\.5 px; expected a whole number of px, at least 1"),
+        ((5, "7"), "width: got '7' px; expected a whole number of px, at least 1"),
+        ((5, -1), "width: got -1 px; expected a whole number of px, at least 1"),
+        ((5, 5, 0), "tile: got 0 px; expected a whole number of px, at least 1"),
         ((5, 5, 512, 512), "overlap 512 px: got tile 512 px; expected 0 <= overlap < tile; try 64"),
         ((5, 5, 512, -1), "overlap -1 px: got tile 512 px; expected 0 <= overlap < tile"),
     ],
 )
-def test_cover_refuses(arguments: tuple[int, ...], message: str) -> None:
+def test_cover_refuses(arguments: tuple[Any, ...], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         TileGrid.cover(*arguments)
 

@@ -156,10 +156,10 @@ def _marked(peak: float = 2.0, light: float = 1.0, background: float = 1.0, grey
 def test_rule_of_the_mask() -> None:
     half_height = np.hypot(*np.mgrid[-20:21, -20:21]) <= 10
     assert _marked() == half_height.sum()
-    # each limit just kept and just missed: contrast 0.3, 5 grey levels, 12 % of the light
-    assert _marked(peak=0.61) == half_height.sum()
-    assert _marked(peak=0.59) == 0
-    assert _marked(peak=2.0, background=3.4) == 0
+    # each limit just kept and just missed: contrast 0.4, 5 grey levels, 12 % of the light
+    assert _marked(peak=0.81) == half_height.sum()
+    assert _marked(peak=0.79) == 0
+    assert _marked(peak=2.0, background=2.6) == 0
     assert _marked(peak=2.0, grey_per_unit=5.1) == half_height.sum()
     assert _marked(peak=2.0, grey_per_unit=4.9) == 0
     assert _marked(peak=2.0, light=0.9, grey_per_unit=5.1) == 0
@@ -234,7 +234,7 @@ def test_refused_arguments(arguments: dict[str, int], text: str) -> None:
     [
         ({"leak_free_fraction": 1.5}, "AngiogramConfig.leak_free_fraction: got 1.5; expected 0.0 to 1.0"),
         ({"min_contrast": float("nan")}, "AngiogramConfig.min_contrast: got nan"),
-        ({"coverage_median": 0.2}, "AngiogramConfig.coverage_median: got 0.2; expected 0.0003 to 0.08"),
+        ({"coverage_median": 0.3}, "AngiogramConfig.coverage_median: got 0.3; expected 0.003 to 0.2"),
         ({"jpeg_quality": (90, 70)}, "AngiogramConfig.jpeg_quality: got (90, 70); expected ascending values"),
         ({"jpeg_quality": (90, 101)}, "AngiogramConfig.jpeg_quality[1]: got 101; expected 1 to 100"),
     ],
@@ -269,8 +269,25 @@ def test_command_writes_what_generate_returns(tmp_path: Path, workers: str) -> N
     assert len(list((tmp_path / "images").iterdir())) == 3
 
 
-@pytest.mark.parametrize("size", ["128", "128x", "axb", "-1x200", "1x2x3"])
+@pytest.mark.parametrize("size", ["128", "128x", "axb", "-1x200", "1x2x3", "95x128", "128x95"])
 def test_command_refuses_a_size(tmp_path: Path, size: str) -> None:
     result = CliRunner().invoke(generate_command, [str(tmp_path), "--count", "1", "--size", size])
     assert isinstance(result.exception, UsageError)
-    assert f"--size: got {size}; expected HEIGHTxWIDTH in px; try 3072x3900" in str(result.exception)
+    assert f"--size: got {size}; expected HEIGHTxWIDTH in px, each at least 96; try 3072x3900" in str(result.exception)
+
+
+def test_command_leaves_an_older_set_alone(tmp_path: Path) -> None:
+    (tmp_path / "index.json").write_text("{}")
+    result = CliRunner().invoke(generate_command, [str(tmp_path), "--count", "1", "--size", "96x96"])
+    assert isinstance(result.exception, UsageError)
+    assert f"{tmp_path}: got a folder that already holds angiograms; expected a new folder" in str(result.exception)
+    assert [path.name for path in tmp_path.iterdir()] == ["index.json"]
+
+
+@pytest.mark.parametrize(("share", "leaking"), [("0", 3), ("1", 0)])
+def test_command_sets_the_share_of_images_without_leakage(tmp_path: Path, share: str, leaking: int) -> None:
+    arguments = [str(tmp_path), "--count", "3", "--seed", "5", "--size", "256x320", "--leak-free", share]
+    assert CliRunner().invoke(generate_command, arguments, catch_exceptions=False).exit_code == 0
+    index = json.loads((tmp_path / "index.json").read_text())
+    assert index["config"]["leak_free_fraction"] == float(share)
+    assert sum(entry["leakage_share"] > 0 for entry in index["images"]) == leaking

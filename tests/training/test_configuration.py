@@ -24,7 +24,7 @@ def test_defaults_are_the_papers() -> None:
     }
     assert data["global"]["size"] == 512
     assert data["loss"] == {"bce": 1.0, "dice": 1.0, "tversky": 1.0, "tversky_a": 0.3, "tversky_b": 0.7, "smooth": 1.0}
-    assert data["ema"] == {"alpha": 0.3, "every": "step", "large_grad": True}
+    assert data["ema"] == {"alpha": 0.3, "every": "step", "large_grad": True, "start": "own"}
     assert data["beta"] == {"mode": "step", "value": None}
     assert data["consistency"] == {"type": "mse", "detach": "small"}
     optim = data["optim"]

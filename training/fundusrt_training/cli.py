@@ -30,6 +30,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("-o", "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="The run's folder.")
 @click.option("--config", "config_file", type=FILE, help="Configuration as JSON; missing keys take their defaults.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="One setting, such as unet.base=16.")
+@click.option("--init", type=FILE, help="Begin with this checkpoint's weights; unet.base may be a multiple of its own.")
 @click.option("--resume", is_flag=True, help="Continue the run in --out exactly where it stopped.")
 @click.option("--max-steps", type=click.IntRange(min=1), help="Pause after this many steps in total.")
 @click.option("--max-minutes", type=click.FloatRange(min=0, min_open=True), help="Pause after this many minutes.")
@@ -44,6 +45,7 @@ def train(
     out: Path,
     config_file: Path | None,
     settings: tuple[str, ...],
+    init: Path | None,
     resume: bool,
     max_steps: int | None,
     max_minutes: float | None,
@@ -54,10 +56,10 @@ def train(
 ) -> None:
     """Train SYSTEM on a folder of images and masks."""
     del system  # one so far; click has checked the name
-    if resume and (config_file or settings):
+    if resume and (config_file or settings or init):
         raise UsageError(
             "--resume",
-            got="--config or --set",
+            got="--config, --set or --init",
             expected="neither: a run goes on with its own configuration",
             fix="start a new run in another folder",
         )
@@ -73,12 +75,14 @@ def train(
     _start(threads)
     from fundusrt_training import trainer
 
+    # Importing Lightning sets its own level; what it says at INFO are advertisements and device listings.
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     limits = trainer.Limits(max_steps, max_minutes)
     if resume:
         run = trainer.resume(out, data=data, val=val, cache=cache, limits=limits, progress=progress)
     else:
         assert data is not None  # checked above
-        run = trainer.train(config, data, out, val=val, cache=cache, limits=limits, progress=progress)
+        run = trainer.train(config, data, out, val=val, init=init, cache=cache, limits=limits, progress=progress)
     click.echo(f"{run.path}: weights in {run.checkpoints}")
 
 
@@ -96,7 +100,6 @@ def _start(threads: int | None) -> None:
     from rich.logging import RichHandler
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(show_path=False)])
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # advertisements and device listings
     if threads is not None:
         import torch
 
@@ -153,7 +156,9 @@ def evaluate(
             progress=lambda name, done, count: bar.update(task, description=name, completed=done, total=count),
         )
     evaluation.write_report(rows, data, out)
-    Console().print(_table(rows))
+    console = Console()
+    console.width = max(console.width, 110)  # a table folded to 80 columns loses its headings
+    console.print(_table(rows))
     click.echo(f"{out}: per_image.csv, summary.json")
 
 

@@ -15,12 +15,12 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from fundusrt.errors import UsageError
-from fundusrt_training.checkpoints import installed_versions
+from fundusrt_training.checkpoints import installed_versions, load_checkpoint
 from fundusrt_training.data.epoch_plan import EpochPlan
 from fundusrt_training.data.folder import read_folder
 from fundusrt_training.data.leakage import Batch, LeakagePairs, epoch_loader
 from fundusrt_training.data.split import split
-from fundusrt_training.data.working_image import WorkingImage, default_cache, prepare_all
+from fundusrt_training.data.working_image import WorkingImage, default_cache, file_sha256, prepare_all
 from fundusrt_training.run_callbacks import KeepRun, RecordSteps, StopInTime, StopOnInterrupt, ValidateImages
 from fundusrt_training.run_folder import RunFolder
 from fundusrt_training.systems.cmwnet import CmwnetModule
@@ -50,6 +50,7 @@ def train(
     out: Path,
     *,
     val: Path | None = None,
+    init: Path | None = None,
     cache: Path | None = None,
     limits: Limits | None = None,
     progress: bool = False,
@@ -61,6 +62,8 @@ def train(
         data: folder with `images/` and `masks/`.
         out: the run's folder.
         val: folder of validation images, or None.
+        init: checkpoint whose weights the run begins with, of the same network or of one a whole factor narrower; the
+            optimiser starts afresh.
         cache: where pre-processed images are kept; `default_cache()` where None.
         limits: where to pause.
         progress: show a progress bar.
@@ -72,11 +75,15 @@ def train(
         "system": "cmwnet",
         "data": str(data.resolve()),
         "val": None if val is None else str(val.resolve()),
+        "init": None if init is None else {"path": str(init.resolve()), "sha256": file_sha256(init)},
         "versions": installed_versions(),
     }
+    module = CmwnetModule(config)
+    if init is not None:
+        state, before = load_checkpoint(init)
+        module.start_from(state, CmwnetConfig.from_dict(before))
     images, references = _prepare(config, data, val, cache or default_cache())
     run = RunFolder.create(out, config, facts)
-    module = CmwnetModule(config)
     _fit(run, module, images, references, -1.0, limits or Limits(), progress)
     return run
 
@@ -165,7 +172,7 @@ def _prepare(
 
 def _report(part: str) -> Callable[[int, int], None]:
     def report(done: int, count: int) -> None:
-        if done % 10 == 0 or done == count:
+        if done % 50 == 0 or done == count:
             logger.info("%s images prepared: %d of %d", part, done, count)
 
     return report

@@ -54,9 +54,11 @@ def rewrite_wavelets(model: nn.Module, *, example: Example | None = None) -> nn.
             If given, a copy of the original runs on it, and each replacement must return the same as its original did.
 
     Raises:
-        RewriteDeclined: a case listed above.
+        RewriteDeclined: a case listed above, or `model` is no module.
         RewriteMismatch: an output differs, is not finite, or a transform was never reached by the example.
     """
+    if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise RewriteDeclined("model", got=type(model).__name__, expected="a torch.nn.Module")
     _refuse_hidden(model)
     replacements: dict[int, nn.Module] = {}
     for path, module in model.named_modules():

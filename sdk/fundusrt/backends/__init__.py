@@ -5,9 +5,26 @@ from __future__ import annotations
 from fundusrt.backends.base import InferenceSession
 from fundusrt.errors import BackendUnavailable
 
-__all__ = ["BACKENDS", "InferenceSession", "open_session"]
+__all__ = ["BACKENDS", "InferenceSession", "open_session", "require_backend"]
 
 BACKENDS = ("onnxruntime",)
+
+
+def require_backend(backend: str, device: str) -> None:
+    """Refuse a backend or device that this version cannot run, before a bundle is read.
+
+    Raises:
+        BackendUnavailable: unknown backend or device.
+    """
+    if backend not in BACKENDS:
+        known = ", ".join(BACKENDS)
+        raise BackendUnavailable(
+            "backend", got=repr(backend), expected=f"one of {known}", fix=f"pass backend={BACKENDS[0]!r}"
+        )
+    if device != "cpu":
+        raise BackendUnavailable(
+            "device", got=f"{device!r} with backend {backend!r}", expected="'cpu'", fix="pass device='cpu'"
+        )
 
 
 def open_session(backend: str, device: str, model: bytes, *, source: str, threads: int | None) -> InferenceSession:
@@ -17,13 +34,7 @@ def open_session(backend: str, device: str, model: bytes, *, source: str, thread
         BackendUnavailable: unknown backend or device, or not installed.
         BundleError: the model is not accepted.
     """
-    if backend not in BACKENDS:
-        known = ", ".join(BACKENDS)
-        raise BackendUnavailable(f"backend {backend!r}", got="an unknown name", expected=f"one of {known}")
-    if device != "cpu":
-        raise BackendUnavailable(
-            f"device {device!r}", got=f"backend {backend!r}", expected="device 'cpu'", fix="pass device='cpu'"
-        )
+    require_backend(backend, device)
     from fundusrt.backends.onnxruntime import OnnxRuntimeSession
 
     return OnnxRuntimeSession(model, source=source, threads=threads)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,16 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fundusrt.commands.options import backend_options, json_option
-from fundusrt.errors import FundusRTError, InvalidInput, OutputError
+from fundusrt.errors import FundusRTError, InvalidInput, OutputError, UsageError
 
 __all__ = ["run"]
+
+
+def _finite(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    """NaN passes every comparison that click makes."""
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"{value} is not a finite number.", context, parameter)
+    return value
 
 
 @click.command()
@@ -25,6 +33,7 @@ __all__ = ["run"]
 @click.option(
     "--max-megapixels",
     type=click.FloatRange(min=0.0, min_open=True),
+    callback=_finite,
     default=None,
     help="Refuse larger images from their header, before decoding.  [default: 200]",
 )
@@ -62,36 +71,33 @@ def run(
 
     for error in errors:
         report(error.subject, error)
-    if files:
-        _make_folder(out)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with (
-            load(
-                model,
-                backend=backend,
-                device=device,
-                precision=precision,
-                threads=threads,
-                max_megapixels=max_megapixels,
-            ) as pipeline,
-            Progress(*columns, console=messages, disable=not sys.stderr.isatty(), transient=True) as progress,
-        ):
-            task = progress.add_task("images", total=len(files))
-            for file in files:
-                progress.update(task, description=escape(file.name))
-                try:
-                    result = pipeline(file)
-                    written = result.save(out)
-                except FundusRTError as error:
-                    report(str(file), error)
-                except MemoryError:
-                    report(str(file), _out_of_memory(file))
-                else:
-                    paths = {kind: str(path) for kind, path in written.items()}
-                    done.append({"source": str(file), "files": paths, **result.to_dict()})
-                    if not as_json:
-                        click.echo(f"{file.name}: {summary_line(result)}")
-                progress.advance(task)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with (
+        load(
+            model, backend=backend, device=device, precision=precision, threads=threads, max_megapixels=max_megapixels
+        ) as pipeline,
+        Progress(*columns, console=messages, disable=not sys.stderr.isatty(), transient=True) as progress,
+    ):
+        if files:
+            _make_folder(out)
+        task = progress.add_task("images", total=len(files))
+        for file in files:
+            progress.update(task, description=escape(file.name))
+            try:
+                result = pipeline(file)
+                written = result.save(out)
+            except FundusRTError as error:
+                report(str(file), error)
+            except MemoryError:
+                report(str(file), _out_of_memory(file))
+            else:
+                paths = {kind: str(path) for kind, path in written.items()}
+                for warning in result.provenance.warnings:
+                    messages.print(f"[yellow]warning[/yellow]  {escape(str(file))}: {warning}", soft_wrap=True)
+                done.append({"source": str(file), "files": paths, **result.to_dict()})
+                if not as_json:
+                    click.echo(f"{file.name}: {summary_line(result)}")
+            progress.advance(task)
     if as_json:
         click.echo(json.dumps({"results": done, "failed": failed}, indent=2))
     else:
@@ -114,6 +120,8 @@ def _make_folder(out: Path) -> None:
     """Fail before the first network call when nothing could be written anyway."""
     try:
         out.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(out, got="a file", expected="a folder", fix="choose another output folder") from error
     except OSError as error:
         raise OutputError(
             out, got=error.strerror or str(error), expected="a writable folder", fix="choose another output folder"

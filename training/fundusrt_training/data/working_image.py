@@ -29,7 +29,7 @@ from fundusrt.manifest import PreprocessSpec, TileSpec, WholeImageSpec
 from fundusrt.preprocess import enhance, fit_to_grid, nearest_index, shrink_whole
 from fundusrt_training.data.folder import Case, read_mask
 
-__all__ = ["WorkingImage", "WorkingImageSpec", "default_cache", "prepare", "prepare_all"]
+__all__ = ["WorkingImage", "WorkingImageSpec", "default_cache", "file_sha256", "prepare", "prepare_all"]
 
 logger = logging.getLogger(__name__)
 
@@ -162,7 +162,7 @@ def prepare(case: Case, spec: WorkingImageSpec, cache: Path) -> WorkingImage:
     sources = {"image": case.image, "mask": case.mask}
     if spec.fov == "file" and case.fov is not None:
         sources["fov"] = case.fov
-    hashes = {name: _sha256(path) for name, path in sources.items()}
+    hashes = {name: file_sha256(path) for name, path in sources.items()}
     key = hashlib.sha256(json.dumps([hashes, spec.identity()], sort_keys=True).encode()).hexdigest()
     folder = cache / key[:2] / key
     if not (folder / "item.json").is_file():
@@ -241,7 +241,8 @@ def _count_by_tile(mask: Bytes, size: int) -> list[list[int]]:
     return [[int(count) for count in row] for row in counts]
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file as hexadecimal digits. Raises InvalidInput where it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

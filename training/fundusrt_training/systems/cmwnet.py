@@ -19,7 +19,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
-from fundusrt.errors import InvalidInput
+from fundusrt.errors import InvalidInput, UsageError
 from fundusrt_training.data.leakage import Batch
 from fundusrt_training.errors import TrainingDiverged
 from fundusrt_training.losses.consistency import consistency_loss
@@ -27,6 +27,7 @@ from fundusrt_training.losses.segmentation import SegmentationLoss
 from fundusrt_training.models.planar_norm import use_planar_norm
 from fundusrt_training.models.unet import UNet
 from fundusrt_training.models.unet_wavelet import UNetWavelet
+from fundusrt_training.models.widen import widen, widening_factor
 from fundusrt_training.systems.cmwnet_config import CmwnetConfig
 
 __all__ = ["CmwnetModule", "Network", "Progress"]
@@ -47,14 +48,14 @@ class CmwnetModule(LightningModule):
     """Both branches, their losses, the optimiser and the average.
 
     Args:
-        config: the whole configuration; weights follow from its seed, each branch from its own, so that the tile branch
-            of `crop` starts as the tile branch of `cmwnet` does.
+        config: the whole configuration; weights follow from its seed, each branch's whether the other is there or not:
+            `crop` and `down` start as the branches of `cmwnet` do.
     """
 
     def __init__(self, config: CmwnetConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or CmwnetConfig()
-        self.large = None if config.mode == "crop" else _build(config, branch=0)
+        self.large = None if config.mode == "crop" else _build(config, branch=1 if config.ema.start == "same" else 0)
         self.small = None if config.mode == "down" else _build(config, branch=1)
         self.segmentation_loss = SegmentationLoss(config.loss)
         self.progress = Progress()
@@ -163,6 +164,37 @@ class CmwnetModule(LightningModule):
             if branch is not None
             for key, value in branch.state_dict().items()
         }
+
+    def start_from(self, state: dict[str, Tensor], config: CmwnetConfig) -> None:
+        """Begin with trained weights: of the same network, or of a narrower one (`models/widen.py`).
+
+        Args:
+            state: `large.*` and `small.*` as `weights` returns them; branches this mode lacks are left out.
+            config: the configuration they were trained with.
+
+        Raises:
+            UsageError: another network, or no weights for a branch of this mode.
+        """
+        if config.backbone != self.config.backbone:
+            raise UsageError(
+                "backbone", got=self.config.backbone, expected=f"{config.backbone}, as the starting weights"
+            )
+        factor = widening_factor(config.unet, self.config.unet)
+        wide: dict[str, Tensor] = {}
+        for index, (name, branch) in enumerate((("large", self.large), ("small", self.small))):
+            own = {key.removeprefix(f"{name}."): v for key, v in state.items() if key.startswith(f"{name}.")}
+            if branch is None:
+                continue
+            if not own:
+                raise UsageError(
+                    f"mode {self.config.mode}",
+                    got=f"starting weights of mode {config.mode}, without the {name} branch",
+                    expected="weights for every branch of the mode",
+                    fix=f"set mode {config.mode}",
+                )
+            seed = 2 * self.config.run.seed + index
+            wide |= {f"{name}.{key}": value for key, value in widen(own, factor, seed).items()}
+        self.load_weights(wide)
 
     def load_weights(self, state: dict[str, Tensor]) -> None:
         """Load what `weights` returned.

@@ -66,11 +66,14 @@ class EmaConfig:
         alpha: weight of the tile branch's weights, 0 to 1.
         every: after each optimiser `step`, or at each `epoch`'s end.
         large_grad: whether the whole-image branch also receives gradients; without, it only follows.
+        start: the branches start from their `own` random weights, or from the `same` ones, as a teacher and its student
+            usually do; averaging two networks that never had anything in common undoes both.
     """
 
     alpha: float = 0.3
     every: Literal["step", "epoch"] = "step"
     large_grad: bool = True
+    start: Literal["own", "same"] = "own"
 
     def __post_init__(self) -> None:
         if not 0 <= self.alpha <= 1:

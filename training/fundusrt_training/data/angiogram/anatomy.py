@@ -55,10 +55,12 @@ def _slow(rng: np.random.Generator, eye: Eye) -> NDArray[np.float32]:
 def paint_disc(rng: np.random.Generator, eye: Eye, base: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Add the disc, its bright ring or crescent and the glow about it to base, in place.
 
+    In late frames the disc stains and the tissue about it glows, up to several times the background: not leakage.
+
     Returns the mask of the disc, (H, W) bool.
     """
     radius = eye.disc_radius_px
-    reach = math.ceil(radius * 2.2)
+    reach = math.ceil(radius * 4.0)
     cy, cx = round(eye.disc[0]), round(eye.disc[1])
     y0, y1 = max(0, cy - reach), min(eye.height, cy + reach)
     x0, x1 = max(0, cx - reach), min(eye.width, cx + reach)
@@ -68,13 +70,13 @@ def paint_disc(rng: np.random.Generator, eye: Eye, base: NDArray[np.float32]) ->
     distance = np.sqrt(dy**2 + dx**2) / radius
     distance *= 1 + 0.05 * np.cos(angle * 2 + rng.uniform(0, 6)) + 0.03 * np.cos(angle * 3 + rng.uniform(0, 6))
     texture = octave_noise(rng, y1 - y0, x1 - x0, [(eye.px(26), 0.25), (eye.px(10), 0.22), (eye.px(5), 0.12)])
-    plate = rng.uniform(0.3, 1.0) / (1 + np.exp((distance - 0.95) / 0.05))
+    plate = rng.uniform(0.4, 3.2) / (1 + np.exp(np.minimum((distance - 0.95) / 0.05, 60)))
     # the crescent lies nasally or temporally; a full ring is the case of no preferred side
     facing = eye.temporal_angle + rng.choice([0.0, math.pi, math.pi]) + rng.normal(0, 0.35)
     side = np.clip(0.5 + 0.5 * np.cos(angle - facing), 0, 1) ** rng.choice([0.4, 1.5, 3.0])
     band = (distance - rng.uniform(0.72, 0.95)) / rng.uniform(0.08, 0.2)
-    ring = rng.uniform(0.8, 2.6) * side * np.exp(-(band**2))
-    halo = rng.uniform(0.1, 0.45) * np.exp(-((distance / 1.5) ** 4))
+    ring = rng.uniform(0.8, 4.0) * side * np.exp(-(band**2))
+    halo = rng.uniform(0.1, 1.3) * np.exp(-((distance / rng.uniform(1.3, 2.2)) ** rng.choice([2, 4])))
     base[y0:y1, x0:x1] += ((plate + ring) * np.exp(texture) + halo).astype(np.float32)
     mask = np.zeros(base.shape, bool)
     mask[y0:y1, x0:x1] = distance <= 1.0

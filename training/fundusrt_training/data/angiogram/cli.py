@@ -18,19 +18,21 @@ from fundusrt.atomic import write_bytes, write_json
 from fundusrt.errors import OutputError, UsageError
 from fundusrt_training.data.angiogram.config import AngiogramConfig
 from fundusrt_training.data.angiogram.eye import NATIVE_HEIGHT, NATIVE_WIDTH
-from fundusrt_training.data.angiogram.generate import generate
+from fundusrt_training.data.angiogram.generate import MIN_SIDE_PX, generate
 
 __all__ = ["generate_command", "write_angiogram"]
 
 FORMAT = "fundusrt-angiograms/1"
 
 
-def write_angiogram(folder: Path, name: str, seed: int, height: int, width: int) -> dict[str, Any]:
+def write_angiogram(
+    folder: Path, name: str, seed: int, height: int, width: int, config: AngiogramConfig | None = None
+) -> dict[str, Any]:
     """Generate one angiogram and write images/, masks/ and fov/ <name>.png below folder.
 
     Returns the entry of the index: name, seed, height, width and the facts. Raises OutputError.
     """
-    angiogram = generate(seed, height=height, width=width)
+    angiogram = generate(seed, height=height, width=width, config=config)
     _write_png(folder / "images" / f"{name}.png", angiogram.image)
     _write_png(folder / "masks" / f"{name}.png", angiogram.leakage.astype(np.uint8) * 255)
     _write_png(folder / "fov" / f"{name}.png", angiogram.fov.astype(np.uint8) * 255)
@@ -50,8 +52,13 @@ def _single_thread() -> None:
 
 def _size(value: str) -> tuple[int, int]:
     parts = value.lower().split("x")
-    if len(parts) != 2 or not all(part.isdigit() for part in parts):
-        raise UsageError("--size", got=value, expected="HEIGHTxWIDTH in px", fix=f"try {NATIVE_HEIGHT}x{NATIVE_WIDTH}")
+    if len(parts) != 2 or not all(part.isdigit() and int(part) >= MIN_SIDE_PX for part in parts):
+        raise UsageError(
+            "--size",
+            got=value,
+            expected=f"HEIGHTxWIDTH in px, each at least {MIN_SIDE_PX}",
+            fix=f"try {NATIVE_HEIGHT}x{NATIVE_WIDTH}",
+        )
     return int(parts[0]), int(parts[1])
 
 
@@ -60,21 +67,35 @@ def _size(value: str) -> tuple[int, int]:
 @click.option("--count", type=click.IntRange(1), required=True, help="How many angiograms to write.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the first; +1 each.")
 @click.option("--size", default=f"{NATIVE_HEIGHT}x{NATIVE_WIDTH}", show_default=True, help="HEIGHTxWIDTH in px.")
+@click.option(
+    "--leak-free",
+    type=click.FloatRange(0, 1),
+    default=AngiogramConfig().leak_free_fraction,
+    show_default=True,
+    help="Share of images without any leakage.",
+)
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
-def generate_command(out: Path, count: int, seed: int, size: str, workers: int) -> None:
+def generate_command(out: Path, count: int, seed: int, size: str, leak_free: float, workers: int) -> None:
     """Write generated angiograms, leakage masks and fields of view to OUT/{images,masks,fov} and OUT/index.json."""
     height, width = _size(size)
-    _run(out, count, seed, height, width, workers)
+    _run(out, count, seed, height, width, AngiogramConfig(leak_free_fraction=leak_free), workers)
 
 
-def _run(out: Path, count: int, seed: int, height: int, width: int, workers: int) -> None:
+def _run(out: Path, count: int, seed: int, height: int, width: int, config: AngiogramConfig, workers: int) -> None:
+    if (out / "index.json").exists():
+        raise UsageError(
+            out,
+            got="a folder that already holds angiograms",
+            expected="a new folder",
+            fix="remove it, or choose another",
+        )
     try:
         for name in ("images", "masks", "fov"):
             (out / name).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(out, got=error.strerror, fix="choose a folder that can be written") from error
     digits = max(4, len(str(count - 1)))
-    jobs = [(out, f"{index:0{digits}d}", seed + index, height, width) for index in range(count)]
+    jobs = [(out, f"{index:0{digits}d}", seed + index, height, width, config) for index in range(count)]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     entries: list[dict[str, Any]] = []
     with Progress(*columns, console=Console(stderr=True)) as progress:
@@ -91,5 +112,5 @@ def _run(out: Path, count: int, seed: int, height: int, width: int, workers: int
                     entries.append(done.result())
                     progress.advance(task)
     entries.sort(key=lambda entry: str(entry["name"]))
-    index = {"format": FORMAT, "config": AngiogramConfig().to_dict(), "images": entries}
+    index = {"format": FORMAT, "config": config.to_dict(), "images": entries}
     write_json(out / "index.json", index)

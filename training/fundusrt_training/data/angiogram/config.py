@@ -31,10 +31,10 @@ class AngiogramConfig:
     """
 
     leak_free_fraction: float = 0.1
-    coverage_range: tuple[float, float] = (0.0003, 0.08)
-    coverage_median: float = 0.009
-    coverage_log_sigma: float = 1.1
-    min_contrast: float = 0.3
+    coverage_range: tuple[float, float] = (0.003, 0.2)
+    coverage_median: float = 0.023
+    coverage_log_sigma: float = 0.9
+    min_contrast: float = 0.4
     min_increment_grey: float = 5.0
     min_light: float = 0.12
     background_grey: tuple[float, float, float] = (15.0, 30.0, 62.0)

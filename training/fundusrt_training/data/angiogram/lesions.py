@@ -109,8 +109,8 @@ def frond(rng: np.random.Generator, eye: Eye, centre: tuple[float, float], radiu
     if kind != 0:
         inner += _brush(rng, eye, size)
     inner = np.minimum(inner, np.float32(1.2))
-    ground = rng.uniform(0.35, 0.75)
-    texture = np.float32(ground) + np.float32(rng.uniform(0.8, 1.5)) * inner
+    ground = rng.uniform(0.6, 0.95)  # bright enough that the outline shows between the lumps
+    texture = np.float32(ground) + np.float32(rng.uniform(0.6, 1.3)) * inner
     texture *= _cloudy(rng, size, eye.scale, 0.25)
     if rng.random() < 0.35:
         holes = lumps(rng, size, int(rng.integers(1, 5)), (eye.px(5), eye.px(16)), 0.5)
