@@ -73,8 +73,19 @@ def _blend_into(p: Map, p_large: Map, spec: PostprocessSpec) -> None:
 
 
 def _switch_on(p: Map, p_large: Map, spec: PostprocessSpec) -> None:
-    """Give the pixels that CGNR switches on the value of p_large."""
-    threshold = np.float32(spec.threshold)
-    mask = p >= threshold
-    switched = np.flatnonzero(cgnr(mask, p_large >= threshold, spec.cgnr.mode) ^ mask)
-    p.ravel()[switched] = p_large.ravel()[switched]
+    """Give the pixels that CGNR switches on the value of p_large.
+
+    The parallel pass looks one row up and down, so it runs in bands too; the other modes see the whole image.
+    """
+    height, threshold = p.shape[0], np.float32(spec.threshold)
+    rows = _BAND_ROWS if spec.cgnr.mode == "parallel" else max(1, height)
+    above: npt.NDArray[np.bool_] | None = None  # the last row of the band before, as it was
+    for y in range(0, height, rows):
+        base = p[y : y + rows + 1] >= threshold
+        first = 0 if above is None else 1
+        if above is not None:
+            base = np.concatenate([above, base])
+        guide = p_large[y - first : y + rows + 1] >= threshold
+        switched = (cgnr(base, guide, spec.cgnr.mode) ^ base)[first : first + rows]
+        above = base[first + rows - 1 : first + rows]
+        np.copyto(p[y : y + rows], p_large[y : y + rows], where=switched)

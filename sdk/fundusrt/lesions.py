@@ -49,20 +49,25 @@ def find_lesions(
     """
     import cv2
 
-    if not mask.any():
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
         return []
-    count, labels, stats, centroids = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
-    inside = np.flatnonzero(mask)
-    sums = np.bincount(labels.ravel()[inside], probability.ravel()[inside], count)
+    # Only the box that holds them all: labels take four bytes a pixel.
+    top, left = int(rows[0]), int(columns[0])
+    box = slice(top, int(rows[-1]) + 1), slice(left, int(columns[-1]) + 1)
+    marked = np.ascontiguousarray(mask[box])
+    count, labels, stats, centroids = cv2.connectedComponentsWithStats(marked.view(np.uint8), connectivity=8)
+    sums = np.bincount(labels[marked], probability[box][marked], count)
     lesions: list[Lesion] = []
     for label in range(1, count):
         x0, y0, width, height, area = (int(value) for value in stats[label])
+        x0, y0 = x0 + left, y0 + top
         lesions.append(
             Lesion(
                 area_px=area,
                 area_mm2=None if mm_per_px is None else area * mm_per_px**2,
                 bbox=(y0, x0, y0 + height, x0 + width),
-                centroid=(float(centroids[label][1]), float(centroids[label][0])),
+                centroid=(float(centroids[label][1]) + top, float(centroids[label][0]) + left),
                 mean_probability=float(sums[label] / area),
             )
         )

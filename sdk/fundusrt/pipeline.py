@@ -94,9 +94,11 @@ class SegmentationPipeline:
             p_whole = self.run_whole(whole)
         p_grid = self.run_tiles(on_grid, timer)
         with timer.stage("upsample"):
-            p_large = self.upsample(p_whole, eye.height, eye.width)
             probability = self.upsample(p_grid, eye.height, eye.width)
-            del p_grid  # 50 MB each at 12 megapixels: gone before the next stage needs its own
+            # 50 MB each at 12 megapixels: the stitched map has served, its memory takes the next one.
+            spare = None if probability is p_grid else p_grid
+            p_large = self.upsample(p_whole, eye.height, eye.width, spare)
+            del p_grid, spare
         with timer.stage("fuse"):
             fuse_into(probability, p_large, self.manifest.postprocess)
             del p_large
@@ -140,14 +142,27 @@ class SegmentationPipeline:
                     stitcher.add(tile, values[position])
         return stitcher.result()
 
-    def upsample(self, p: Map, height: int, width: int) -> Map:
-        """Resize a map to (height, width), bilinear at pixel centres (align_corners False), on probability or logit."""
+    def upsample(self, p: Map, height: int, width: int, spare: Map | None = None) -> Map:
+        """Resize a map to (height, width), bilinear at pixel centres (align_corners False), on probability or logit.
+
+        Args:
+            p: (h, w) float32 in [0, 1].
+            height: rows of the result.
+            width: columns of the result.
+            spare: a contiguous float32 array nobody needs any more; the result may take its memory.
+
+        Returns:
+            (height, width) float32; `p` itself where it has that size.
+        """
         import cv2
 
         if p.shape == (height, width):
             return p
         if self.manifest.postprocess.upsample_on == "prob":
-            return np.asarray(cv2.resize(p, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+            room = None
+            if spare is not None and spare.size >= height * width:
+                room = spare.reshape(-1)[: height * width].reshape(height, width)
+            return np.asarray(cv2.resize(p, (width, height), dst=room, interpolation=cv2.INTER_LINEAR), np.float32)
         clipped = np.clip(p, _LOGIT_MARGIN, np.float32(1.0) - _LOGIT_MARGIN)
         logit = np.log(clipped / (1.0 - clipped))
         resized = cv2.resize(logit, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -281,7 +281,7 @@ def test_last_rung_finds_other_post_processing(
         changed = post.model_copy(update={"w_large": 0.9})
     if fault == "align corners":
 
-        def resize(self: SegmentationPipeline, p: Array, height: int, width: int) -> Array:
+        def resize(self: SegmentationPipeline, p: Array, height: int, width: int, spare: Array | None = None) -> Array:
             tensor = torch.from_numpy(p)[None, None]
             return nn.functional.interpolate(tensor, (height, width), mode="bilinear", align_corners=True)[0, 0].numpy()
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from fundusrt import InvalidInput
+from fundusrt.cgnr import cgnr
 from fundusrt.fusion import fuse
 from fundusrt.manifest import CgnrSpec, PostprocessSpec
 
@@ -71,6 +72,21 @@ def test_bands_of_rows_do_not_show() -> None:
         whole = fuse(p_large, p_small, spec(order, enabled=False))
         expected = p_small if order == "cgnr_only" else p_small + np.float32(0.3) * (p_large - p_small)
         np.testing.assert_array_equal(whole, expected)
+
+
+@pytest.mark.parametrize("mode", ["parallel", "raster", "converge"])
+@pytest.mark.parametrize("height", [1, 63, 64, 65, 128, 129, 300])
+def test_refinement_does_not_see_the_bands(height: int, mode: Any) -> None:
+    """A pixel switched on in one band is no neighbour for the next; the rows on either side of a border are."""
+    rng = np.random.default_rng(height)
+    p_large, p_small = rng.random((2, height, 40), np.float32)
+    p_small *= np.float32(0.6)  # few pixels on, so that most switches hang on one neighbour
+    post = PostprocessSpec(order="cgnr_only", cgnr=CgnrSpec(mode=mode))
+    half = np.float32(0.5)
+    base = p_small >= half
+    switched = cgnr(base, p_large >= half, mode) ^ base
+    assert height == 1 or switched.any()
+    np.testing.assert_array_equal(fuse(p_large, p_small, post), np.where(switched, p_large, p_small))
 
 
 @given(pair=map_pairs(), w=st.floats(0.0, 1.0), t=st.sampled_from([0.5, 0.4, 0.9]))

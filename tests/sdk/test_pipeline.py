@@ -185,6 +185,18 @@ def test_upsampling_on_probability_or_logit(on: Any) -> None:
     assert made.max() <= 1.0
 
 
+@pytest.mark.parametrize("shape", [(37, 53), (41, 64), (64, 96), (1, 1)])
+def test_upsampling_into_spare_memory_gives_the_same_map(shape: tuple[int, int]) -> None:
+    pipeline = fake_pipeline(tiny_manifest(tile_px=64, whole_px=48))
+    p = np.random.default_rng(1).random((48, 48), np.float32)
+    expected = pipeline.upsample(p, *shape)
+    for room in (64 * 64, shape[0] * shape[1], shape[0] * shape[1] - 1):
+        spare = np.full((1, room), np.nan, np.float32)
+        made = pipeline.upsample(p, *shape, spare)
+        assert np.array_equal(made, expected)
+        assert np.shares_memory(made, spare) == (room >= shape[0] * shape[1])
+
+
 def test_upsampling_leaves_the_unit_interval_never() -> None:
     rng = np.random.default_rng(6)
     pipeline = fake_pipeline(MANIFEST)

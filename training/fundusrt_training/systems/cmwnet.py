@@ -137,6 +137,25 @@ class CmwnetModule(LightningModule):
         if at.batch == self.batches_per_epoch:
             at.epoch, at.batch = at.epoch + 1, 0
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip each branch by itself, at the limit times its loss's weight in L3.
+
+        The branches share no weights: a limit on their joint norm would let one branch's outliers slow the other, and a
+        limit that ignores the weight would mean something else than in `crop` and `down`.
+        """
+        del optimizer, gradient_clip_algorithm
+        if gradient_clip_val is None:
+            return
+        alpha, both = self.config.ema.alpha, self.config.mode == "cmwnet"
+        for branch, weight in ((self.large, 1 - alpha), (self.small, alpha)):
+            if branch is not None and (weight > 0 or not both):
+                torch.nn.utils.clip_grad_norm_(branch.parameters(), gradient_clip_val * (weight if both else 1.0))
+
     @torch.no_grad()
     def follow(self) -> None:
         """theta_L <- (1 - alpha) theta_L + alpha theta_S; nothing in the one-branch modes."""

@@ -111,7 +111,8 @@ class OptimConfig:
         epochs: number of epochs.
         steps_per_epoch: steps per epoch, or null for one pass over all tiles, as in the paper.
         batch: tiles per step; as many whole images go with them.
-        grad_clip: largest gradient norm, or null for none, as in the paper.
+        grad_clip: largest gradient norm of a branch, or null for none, as in the paper; see
+            `CmwnetModule.configure_gradient_clipping`.
     """
 
     name: Literal["adamw"] = "adamw"
