@@ -8,6 +8,7 @@ Everything that could differ between two deployments (sizes, contrast, threshold
 
 from __future__ import annotations
 
+import threading
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -36,11 +37,13 @@ Map = npt.NDArray[np.float32]
 # A power of two, so that 1 - margin and 1 - (1 - margin) are exact in float32; with 1e-6 the logit near 1 is 1 % off.
 _LOGIT_MARGIN = np.float32(2.0**-20)
 
+_KEPT_BYTES = 64 * 2**20  # enough for a 16-megapixel map
+
 
 class SegmentationPipeline:
     """Whole-image and tile network over one manifest; call it with an image.
 
-    It keeps no state between images, so several threads may share it.
+    It keeps nothing of an image, only, for each thread, memory for the next one; several threads may share it.
 
     Args:
         manifest: how to pre-process, tile and fuse.
@@ -69,6 +72,7 @@ class SegmentationPipeline:
         self._identity = identity
         self._batch = batch
         self._max_megapixels = max_megapixels
+        self._kept = _KeptMemory()
         for role, session in (("large", large), ("small", small)):
             _check_tensors(manifest, role, session)
 
@@ -92,16 +96,17 @@ class SegmentationPipeline:
             on_grid = fit_to_grid(enhanced, self.manifest.tile)
         with timer.stage("network_large"):
             p_whole = self.run_whole(whole)
-        p_grid = self.run_tiles(on_grid, timer)
+        p_grid = self.run_tiles(on_grid, timer, self._kept.take(on_grid.shape[0] * on_grid.shape[1]))
         with timer.stage("upsample"):
             probability = self.upsample(p_grid, eye.height, eye.width)
             # 50 MB each at 12 megapixels: the stitched map has served, its memory takes the next one.
-            spare = None if probability is p_grid else p_grid
+            spare = None if probability is p_grid else p_grid.reshape(-1)
             p_large = self.upsample(p_whole, eye.height, eye.width, spare)
-            del p_grid, spare
+            del p_grid
         with timer.stage("fuse"):
             fuse_into(probability, p_large, self.manifest.postprocess)
-            del p_large
+            self._kept.keep(spare if spare is not None else p_large.reshape(-1))
+            del p_large, spare
             probability *= eye.fov
             mask = probability >= np.float32(self.manifest.postprocess.threshold)
         with timer.stage("lesions"):
@@ -123,11 +128,14 @@ class SegmentationPipeline:
         """Run the whole-image network on (size, size[, 3]) uint8; returns (size, size) float32 in [0, 1]."""
         return self._run("large", to_tensor(whole, self.manifest.preprocess)[None])[0]
 
-    def run_tiles(self, on_grid: Bytes, timer: StageTimer | None = None) -> Map:
-        """Run the tile network over a grid-sized uint8 image; returns its (H, W) float32 map in [0, 1]."""
+    def run_tiles(self, on_grid: Bytes, timer: StageTimer | None = None, room: Map | None = None) -> Map:
+        """Run the tile network over a grid-sized uint8 image; returns its (H, W) float32 map in [0, 1].
+
+        `room`: H x W float32 values in one row, whose memory the map may take.
+        """
         timer = timer or StageTimer()
         grid = TileGrid.cover(*on_grid.shape[:2], tile=self.manifest.tile.size)
-        stitcher = Stitcher(grid)
+        stitcher = Stitcher(grid, None if room is None else room.reshape(grid.height, grid.width))
         padding = np.zeros((self.manifest.preprocess.channels, grid.tile, grid.tile), np.float32)
         tiles = iter(grid)
         while chunk := list(islice(tiles, self._batch)):
@@ -169,7 +177,8 @@ class SegmentationPipeline:
         return (1.0 / (1.0 + np.exp(-resized))).astype(np.float32)
 
     def close(self) -> None:
-        """Free both networks."""
+        """Free both networks and the memory kept for the next image."""
+        self._kept = _KeptMemory()
         self.large.close()
         self.small.close()
 
@@ -232,6 +241,25 @@ def _doubts(eye: FundusImage) -> tuple[str, ...]:
         return ()
     found = f"16-bit image whose largest sample uses {bits} bits"
     return (f"{found}: read as it is, very dark; scale it if it is {bits}-bit data",)
+
+
+class _KeptMemory(threading.local):
+    """One map's memory from image to image, each thread its own.
+
+    The first touch of fresh memory is what such a map costs, most of all in a virtual machine that gives free memory
+    back to its host: 150 ms of 50 MB there.
+    """
+
+    floats: Map | None = None
+
+    def take(self, count: int) -> Map | None:
+        """Return `count` float32 values in one row whose content does not matter, or None."""
+        kept, self.floats = self.floats, None
+        return kept[:count] if kept is not None and kept.size >= count else None
+
+    def keep(self, floats: Map) -> None:
+        """Keep a flat contiguous array that nobody uses any more, unless it is large."""
+        self.floats = floats if floats.nbytes <= _KEPT_BYTES else None
 
 
 def _check_tensors(manifest: Manifest, role: str, session: InferenceSession) -> None:

@@ -20,12 +20,18 @@ class Stitcher:
 
     Args:
         grid: the geometry the tiles come from.
+        into: (height, width) float32 to build the map in; new memory where None.
     """
 
-    def __init__(self, grid: TileGrid) -> None:
+    def __init__(self, grid: TileGrid, into: npt.NDArray[np.float32] | None = None) -> None:
         self._grid = grid
-        self._map = np.zeros((grid.height, grid.width), np.float32)
+        shape = (grid.height, grid.width)
+        if into is not None and (into.shape != shape or into.dtype != np.float32):
+            raise InvalidInput("stitcher memory", got=f"{into.shape} {into.dtype}", expected=f"{shape} float32")
+        self._map = np.empty(shape, np.float32) if into is None else into
         self._count = np.zeros((grid.height, grid.width), np.uint32) if _overlaps(grid) else None
+        if self._count is not None:
+            self._map.fill(0)  # without overlap each value is written before it is read
         self._tiles = {(tile.row, tile.column): tile for tile in grid}
         self._missing = set(self._tiles)
 

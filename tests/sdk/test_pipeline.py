@@ -185,6 +185,36 @@ def test_upsampling_on_probability_or_logit(on: Any) -> None:
     assert made.max() <= 1.0
 
 
+def test_an_answer_stays_as_it_was_when_other_images_are_run() -> None:
+    """Memory goes from image to image; what a caller was given does not."""
+    pipeline = fake_pipeline(tiny_manifest(tile_px=64, whole_px=48))
+    rng = np.random.default_rng(2)
+    # smaller, larger, on the grid already (no resize), as large as the whole image, and all again
+    shapes = [(100, 150), (300, 200), (128, 192), (48, 48), (40, 700)] * 2
+    images = [rng.integers(30, 255, shape).astype(np.uint8) for shape in shapes]
+    results = [pipeline(image) for image in images]
+    before = [(result.probability.copy(), result.mask.copy()) for result in results]
+    pipeline(images[1])
+    for image, result, (probability, mask) in zip(images, results, before, strict=True):
+        fresh = fake_pipeline(tiny_manifest(tile_px=64, whole_px=48))(image)
+        for made in (result.probability, probability):
+            np.testing.assert_array_equal(made, fresh.probability)
+        for made in (result.mask, mask):
+            np.testing.assert_array_equal(made, fresh.mask)
+
+
+def test_kept_memory_is_bounded_and_goes_with_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = fake_pipeline(tiny_manifest(tile_px=64, whole_px=48))
+    pipeline(np.full((100, 150), 99, np.uint8))
+    assert pipeline._kept.floats is not None
+    pipeline.close()
+    assert pipeline._kept.floats is None
+    monkeypatch.setattr("fundusrt.pipeline._KEPT_BYTES", 1000)
+    pipeline = fake_pipeline(tiny_manifest(tile_px=64, whole_px=48))
+    pipeline(np.full((100, 150), 99, np.uint8))
+    assert pipeline._kept.floats is None
+
+
 @pytest.mark.parametrize("shape", [(37, 53), (41, 64), (64, 96), (1, 1)])
 def test_upsampling_into_spare_memory_gives_the_same_map(shape: tuple[int, int]) -> None:
     pipeline = fake_pipeline(tiny_manifest(tile_px=64, whole_px=48))

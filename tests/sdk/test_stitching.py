@@ -120,3 +120,21 @@ def test_refusals() -> None:
     stitcher.add(second, values)
     with pytest.raises(InvalidInput, match="stitched map: got 4 of 6 tiles missing; expected every tile"):
         stitcher.result()
+
+
+@pytest.mark.parametrize(("size", "averaged"), [((24, 32), False), ((20, 33), True)])
+def test_given_memory_is_used_whatever_it_holds(size: tuple[int, int], averaged: bool) -> None:
+    grid = TileGrid.cover(*size, 8)
+    memory = np.full(size, np.nan, np.float32)
+    stitcher = Stitcher(grid, memory)
+    for tile in grid:
+        stitcher.add(tile, np.full((8, 8), 0.25, np.float32))
+    made = stitcher.result()
+    np.testing.assert_array_equal(made, np.full(size, 0.25, np.float32))
+    assert np.shares_memory(made, memory) is not averaged
+
+
+@pytest.mark.parametrize("memory", [np.empty((20, 32), np.float32), np.empty((20, 33), np.float64)])
+def test_memory_that_does_not_fit_is_refused(memory: np.ndarray) -> None:
+    with pytest.raises(InvalidInput, match=r"stitcher memory: got .*; expected \(20, 33\) float32"):
+        Stitcher(TileGrid.cover(20, 33, 8), memory)
