@@ -1,6 +1,6 @@
-"""Which fusion weight and threshold give the best mean Dice on validation images?
+"""Which fusion weight, threshold and mode of CGNR give the best mean Dice on validation images?
 
-Both branches run once an image; every pair of weight and threshold is then scored on the same two maps. Choose on
+Both branches run once an image; every combination is then scored on the same two maps. Choose on
 validation images, report on test images.
 
     python -m benchmarks.fusion_weights CHECKPOINT DATA [--threads 2]
@@ -23,8 +23,9 @@ from fundusrt_training.metrics import dice
 from fundusrt_training.systems.cmwnet import CmwnetModule
 from fundusrt_training.systems.cmwnet_config import CmwnetConfig
 
-WEIGHTS = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
-THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
+WEIGHTS = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
+THRESHOLDS = (0.4, 0.5, 0.6, 0.7)
+MODES = ("parallel", "converge")
 
 
 def main() -> None:
@@ -43,26 +44,30 @@ def main() -> None:
     module.load_weights(state)
     pipeline = torch_pipeline(config, module.large, module.small)
     chosen = pipeline.manifest.postprocess
-    scores: dict[tuple[float, float], list[float]] = {(w, t): [] for w in WEIGHTS for t in THRESHOLDS}
+    scores: dict[tuple[str, float, float], list[float]] = {
+        (mode, w, t): [] for mode in MODES for w in WEIGHTS for t in THRESHOLDS
+    }
     for case in read_folder(options.data):
         image = prepare(case, config.working_image_spec(), options.cache or default_cache())
         maps = branch_maps(pipeline, "cmwnet", image.whole, image.grid, image.height, image.width)
         reference, fov = image.original_mask, image.original_fov
-        for weight, threshold in scores:
-            post = chosen.model_copy(update={"w_large": weight, "threshold": threshold})
+        for mode, weight, threshold in scores:
+            cgnr = chosen.cgnr.model_copy(update={"mode": mode})
+            post = chosen.model_copy(update={"w_large": weight, "threshold": threshold, "cgnr": cgnr})
             pipeline.manifest = pipeline.manifest.model_copy(update={"postprocess": post})
             p = combine(pipeline, "cmwnet", maps, fov)
-            scores[weight, threshold].append(dice(p >= np.float32(threshold), reference))
-    means = {pair: float(np.mean(values)) for pair, values in scores.items()}
-    print("w_large  " + "".join(f"t={threshold:<7g}" for threshold in THRESHOLDS))
-    for weight in WEIGHTS:
-        print(f"{weight:<9g}" + "".join(f"{means[weight, threshold]:<9.4f}" for threshold in THRESHOLDS))
-    best = max(means, key=lambda pair: means[pair])
-    print(f"best: w_large {best[0]:g}, threshold {best[1]:g}: Dice {means[best]:.4f}")
+            scores[mode, weight, threshold].append(dice(p >= np.float32(threshold), reference))
+    means = {each: float(np.mean(values)) for each, values in scores.items()}
+    for mode in MODES:
+        print(f"CGNR {mode}\nw_large  " + "".join(f"t={threshold:<7g}" for threshold in THRESHOLDS))
+        for weight in WEIGHTS:
+            print(f"{weight:<9g}" + "".join(f"{means[mode, weight, threshold]:<9.4f}" for threshold in THRESHOLDS))
+    best = max(means, key=lambda each: means[each])
+    print(f"best: CGNR {best[0]}, w_large {best[1]:g}, threshold {best[2]:g}: Dice {means[best]:.4f}")
     figures = {
         "question": __doc__.splitlines()[0],
         "images": len(next(iter(scores.values()))),
-        "dice": {f"w_large {w:g}, threshold {t:g}": value for (w, t), value in means.items()},
+        "dice": {f"{mode}, w_large {w:g}, threshold {t:g}": value for (mode, w, t), value in means.items()},
     }
     print(f"written to {save('fusion_weights', figures)}")
 

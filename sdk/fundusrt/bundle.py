@@ -146,9 +146,16 @@ def shipped_bundles() -> dict[str, Path]:
 
 def _locate(name_or_path: str | Path) -> Path:
     shipped = shipped_bundles()
-    if str(name_or_path) in shipped:
-        return shipped[str(name_or_path)]
     path = Path(name_or_path)
+    if isinstance(name_or_path, str) and name_or_path in shipped:
+        if (path / MANIFEST_FILE).is_file():
+            raise BundleError(
+                f"bundle {name_or_path!r}",
+                got="the name of a shipped bundle and of a bundle in this folder",
+                expected="one meaning",
+                fix=f"write ./{name_or_path} for the one in this folder, or run elsewhere for the shipped one",
+            )
+        return shipped[name_or_path]
     try:
         usable = path.is_dir() or path.is_file()
         got = "neither a file nor a folder" if path.exists() else "no such file or folder"

@@ -54,14 +54,28 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         try:
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            except ModuleNotFoundError as error:
+                # A command imports what it needs when it runs; its extra may not be installed.
+                if ctx.invoked_subcommand not in _EXTRA or (error.name or "").startswith("fundusrt"):
+                    raise
+                raise _not_installed(str(ctx.invoked_subcommand), error) from error
         except FundusRTError as error:
             if ctx.meta.get(JSON_WANTED):
-                click.echo(
-                    json.dumps({"error": {"code": error.code, "message": str(error), "fix": error.fix}}, indent=2)
-                )
+                click.echo(json.dumps({"error": error.to_dict()}, indent=2))
             click.echo(f"error: {error}", err=True)
             sys.exit(exit_code(error))
+
+
+def _not_installed(name: str, error: ModuleNotFoundError) -> BackendUnavailable:
+    extra = _EXTRA.get(name, name)
+    return BackendUnavailable(
+        f"command {name!r}",
+        got=f"no module named {error.name!r}",
+        expected=f"the {extra!r} extra",
+        fix=f'pip install "fundusrt[{extra}]"',
+    )
 
 
 def _missing(name: str, error: ModuleNotFoundError) -> click.Command:
@@ -75,9 +89,7 @@ def _missing(name: str, error: ModuleNotFoundError) -> click.Command:
         context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
     )
     def refuse() -> None:
-        raise BackendUnavailable(
-            f"command {name!r}", got=f"no module named {error.name!r}", expected=f"the {extra!r} extra", fix=fix
-        )
+        raise _not_installed(name, error)
 
     return refuse
 

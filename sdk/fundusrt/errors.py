@@ -58,6 +58,11 @@ class FundusRTError(Exception):
         detail = "; ".join(part for part in parts if part)
         super().__init__(f"{self.subject}: {detail}" if detail else self.subject)
 
+    def to_dict(self) -> dict[str, str | None]:
+        """Return what a program needs to know: code, message, and its parts."""
+        parts = {"subject": self.subject, "got": self.got, "expected": self.expected, "fix": self.fix}
+        return {"code": self.code, "message": str(self), **parts}
+
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), self.subject, self.got, self.expected, self.fix))
 

@@ -62,7 +62,7 @@ class FundusImage:
     def __post_init__(self) -> None:
         pixels = _checked_pixels(self.pixels, self.source_id)
         fov = _checked_fov(self.fov, pixels.shape[:2], self.source_id)
-        if self.mm_per_px is not None and not (math.isfinite(self.mm_per_px) and self.mm_per_px > 0):
+        if self.mm_per_px is not None and not (is_positive(self.mm_per_px) and math.isfinite(self.mm_per_px)):
             raise InvalidInput(
                 f"{self.source_id}: mm_per_px",
                 got=self.mm_per_px,
@@ -88,6 +88,11 @@ class FundusImage:
     def width(self) -> int:
         """Number of columns, px."""
         return self.pixels.shape[1]
+
+
+def is_positive(value: object) -> bool:
+    """Return whether a value is a number above 0; NaN and booleans are not."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
 def from_array(array: object, *, source_id: str = "array", fov: object | None = None) -> FundusImage:
@@ -140,9 +145,9 @@ def read_image(path: str | os.PathLike[str], *, max_megapixels: float = 200.0) -
             large, smaller than `MIN_SIDE_PX` on a side, holds more than one image, or has samples other than
             8- or 16-bit unsigned grey or RGB.
     """
-    if not max_megapixels > 0:  # `not >` also refuses NaN
+    if not is_positive(max_megapixels):
         raise InvalidInput(
-            "max_megapixels", got=max_megapixels, expected="a positive number", fix="leave it out to allow 200"
+            "max_megapixels", got=repr(max_megapixels), expected="a positive number", fix="leave it out to allow 200"
         )
     subject = os.fspath(path)
     data = _read_file(Path(path), subject, max_megapixels)

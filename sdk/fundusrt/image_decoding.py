@@ -1,6 +1,6 @@
 """From the bytes of an image file to upright grey or RGB pixels.
 
-OpenCV decodes; tifffile takes the few TIFF layouts that OpenCV gets wrong. Colour order is changed here and
+OpenCV decodes; tifffile takes the few TIFF layouts that OpenCV gets wrong. An input's colour order is changed here and
 nowhere else. Orientation is applied here and only here: both decoders are asked for the pixels as stored.
 """
 

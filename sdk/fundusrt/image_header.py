@@ -175,6 +175,11 @@ def _probe_bmp(data: bytes, subject: str) -> ImageHeader:
         raise InvalidInput(subject, got="a compressed BMP", expected="an uncompressed BMP", fix=_AS_PNG)
     if bits not in (8, 24, 32):
         raise _samples(f"{bits} bits per pixel", subject)
+    if compression == 3 and struct.unpack_from("<III", data, 54) != (0xFF0000, 0xFF00, 0xFF):
+        # OpenCV takes the bytes for blue, green, red whatever the masks say
+        raise InvalidInput(
+            subject, got="a BMP with its own colour masks", expected="bytes in the usual order", fix=_AS_PNG
+        )
     height = abs(height)  # negative where the top row comes first
     if len(data) < pixel_offset + (max(width, 0) * bits + 31) // 32 * 4 * height:
         raise _truncated("BMP", data, subject)

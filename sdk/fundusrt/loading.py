@@ -11,6 +11,7 @@ from fundusrt.backends import open_session, require_backend
 from fundusrt.bundle import Bundle
 from fundusrt.errors import BackendUnavailable, InvalidInput
 from fundusrt.golden import check_preprocessing
+from fundusrt.image import is_positive
 from fundusrt.manifest import VariantSpec
 from fundusrt.pipeline import SegmentationPipeline
 
@@ -48,12 +49,19 @@ def load(
     Raises:
         BundleError: the bundle is not complete, not unchanged or not certified.
         BackendUnavailable: this machine or bundle has no such backend, device or precision.
-        InvalidInput: `threads` outside 1 to 1024.
+        InvalidInput: `threads` outside 1 to 1024, or `max_megapixels` not above 0.
     """
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidInput("threads", got=repr(threads), expected="a whole number from 1, or None for one per core")
     if threads is not None and threads > MAX_THREADS:
         raise InvalidInput("threads", got=threads, expected=f"at most {MAX_THREADS}", fix="one per core is fastest")
+    if max_megapixels is not None and not is_positive(max_megapixels):
+        raise InvalidInput(
+            "max_megapixels",
+            got=repr(max_megapixels),
+            expected="a positive number, or None",
+            fix="leave it out to allow 200",
+        )
     require_backend(backend, device)
     bundle = Bundle.open(model)
     check_preprocessing(bundle)

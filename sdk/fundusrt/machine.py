@@ -45,7 +45,7 @@ def examine() -> list[Finding]:
         Finding("processor", True, f"{cpu_name()}, {os.cpu_count()} cores"),
         _package("numpy", "images and maps", 'pip install "fundusrt"', needed=True),
         _package("opencv-python-headless", "pre- and post-processing", 'pip install "fundusrt"', needed=True),
-        _package("onnxruntime", "backend onnxruntime on the CPU", 'pip install "fundusrt[cpu]"', needed=True),
+        _onnxruntime(),
         _one_onnxruntime(),
         _package("openvino", "backend openvino (planned)"),
         _package("tensorrt", "TensorRT engines (planned)"),
@@ -62,6 +62,15 @@ def _package(name: str, purpose: str, fix: str | None = None, *, needed: bool = 
         return Finding(name, True, f"{metadata.version(name)}: {purpose}", None, needed)
     except metadata.PackageNotFoundError:
         return Finding(name, False, f"not installed: {purpose}", fix, needed)
+
+
+def _onnxruntime() -> Finding:
+    """Either wheel brings the CPU provider."""
+    cpu, gpu = (
+        _package(name, "backend onnxruntime on the CPU", 'pip install "fundusrt[cpu]"', needed=True)
+        for name in ("onnxruntime", "onnxruntime-gpu")
+    )
+    return gpu if gpu.ok and not cpu.ok else cpu
 
 
 def _one_onnxruntime() -> Finding:

@@ -89,7 +89,7 @@ class SegmentationPipeline:
         with timer.stage("decode"):
             eye = self.open_image(image)
         if not eye.fov.any():
-            return self._ungradable(eye, timer, "no field of view found: the image is black")
+            return self._ungradable(eye, timer, _no_field(eye))
         with timer.stage("preprocess"):
             enhanced = enhance(eye, self.manifest.preprocess)
             whole = shrink_whole(enhanced, self.manifest.whole_image)
@@ -232,12 +232,18 @@ class SegmentationPipeline:
         )
 
 
+def _no_field(eye: FundusImage) -> str:
+    if eye.pixels.any():
+        return "no field of view: none stands out from its surround, or an empty one was given"
+    return "no field of view found: the image is black"
+
+
 def _doubts(eye: FundusImage) -> tuple[str, ...]:
     """What may be wrong with the image, though nothing is done about it: its scale is never guessed."""
     if eye.pixels.dtype != np.uint16:
         return ()
     bits = int(eye.pixels.max()).bit_length()
-    if bits > 14:
+    if bits > 14 or bits == 0:
         return ()
     found = f"16-bit image whose largest sample uses {bits} bits"
     return (f"{found}: read as it is, very dark; scale it if it is {bits}-bit data",)

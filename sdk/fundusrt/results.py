@@ -105,12 +105,7 @@ class SegmentationResult:
             pixels = (pixels >> 8).astype(np.uint8)
         rgb = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB) if pixels.ndim == 2 else pixels.copy()
         outline_px = max(1, round(max(rgb.shape[:2]) / 1300))
-        for lesion in self.lesions:
-            y0, x0, y1, x1 = lesion.bbox
-            window = rgb[y0:y1, x0:x1]
-            inside = self.mask[y0:y1, x0:x1]
-            tinted = cv2.addWeighted(window, 0.7, np.full_like(window, _TINT), 0.3, 0.0)
-            window[inside] = tinted[inside]
+        rgb[self.mask] = (0.7 * rgb[self.mask] + 0.3 * np.array(_TINT)).round().astype(np.uint8)
         contours, _ = cv2.findContours(self.mask.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(rgb, contours, -1, _TINT, outline_px)
         return np.asarray(rgb, np.uint8)

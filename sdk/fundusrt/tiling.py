@@ -60,7 +60,7 @@ class TileGrid:
             InvalidInput: a size below 1 or an overlap outside [0, tile).
         """
         _check_sizes(height, width, tile)
-        if not 0 <= overlap < tile:
+        if not isinstance(overlap, int) or not 0 <= overlap < tile:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidInput(
                 f"overlap {overlap} px",
                 got=f"tile {tile} px",

@@ -48,7 +48,7 @@ def png(samples, *, depth=None, colour_type=None, before=b"", after=b"", size=No
     return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + before + data + after + png_chunk(b"IEND", b"")
 
 
-def bmp(samples, *, top_down=False, palette=None, core=False) -> bytes:
+def bmp(samples, *, top_down=False, palette=None, core=False, masks=None) -> bytes:
     """A BMP of (H, W) indices with a palette, or of (H, W, 3) or (H, W, 4) RGB[X] samples."""
     height, width = samples.shape[:2]
     bits = 8 if samples.ndim == 2 else 8 * samples.shape[2]
@@ -65,6 +65,9 @@ def bmp(samples, *, top_down=False, palette=None, core=False) -> bytes:
     else:
         shown = -height if top_down else height
         header = struct.pack("<IiiHHIIiiII", 40, width, shown, 1, bits, 0, len(body), 0, 0, len(table) // 4, 0)
+    if masks is not None:  # which bits are red, green, blue
+        header = header[:16] + struct.pack("<I", 3) + header[20:]
+        table = struct.pack("<III", *masks)
     offset = 14 + len(header) + len(table)
     return struct.pack("<2sIHHI", b"BM", offset + len(body), 0, 0, offset) + header + table + body
 

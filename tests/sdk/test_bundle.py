@@ -89,6 +89,24 @@ def test_shipped_bundles_open_by_name(tiny_copy: Path, tmp_path: Path, monkeypat
         Bundle.open("exudate")
 
 
+def test_a_bundle_here_with_a_shipped_name_is_not_passed_over(
+    tiny_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fundusrt.bundle.shipped_bundles", lambda: {"leakage": tiny_copy})
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    (here / "leakage").mkdir()
+    assert Bundle.open("leakage").manifest.name == "tiny"  # a folder of that name is not yet a bundle
+    shutil.copytree(tiny_copy, here / "leakage", dirs_exist_ok=True)
+    with pytest.raises(BundleError, match=r"bundle 'leakage': got the name of .*; write \./leakage"):
+        Bundle.open("leakage")
+    (here / "leakage" / "small.onnx").unlink()
+    for own in (Path("leakage"), "./leakage"):
+        with pytest.raises(BundleError, match=r"small\.onnx: got no such file"):
+            Bundle.open(own)
+
+
 def test_every_shipped_bundle_opens() -> None:
     for name in shipped_bundles():
         assert Bundle.open(name).manifest.name == name

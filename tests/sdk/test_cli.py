@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import shutil
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
@@ -99,6 +102,30 @@ def test_usage_errors_exit_2(arguments: tuple[str, ...], text: str) -> None:
     assert result.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "module", "extra"),
+    [
+        (("train", "cmwnet", "--data", ".", "-o", "out"), "torch", "train"),
+        (("evaluate", "cli.py", "--data", ".", "-o", "out"), "torch", "train"),
+        (("export", "cli.py", "-o", "out.frt"), "torch", "export"),
+    ],
+)
+def test_an_installed_command_without_its_packages_says_how_to_get_them(
+    arguments: tuple[str, ...], module: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wheel holds every command; what they need comes with the extras."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cli.py").write_text("")
+    for name in [name for name in sys.modules if name.startswith(("fundusrt_training", "fundusrt_export"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
+    result = invoke(*arguments)
+    assert result.exit_code == 3
+    assert f"error: command '{arguments[0]}': got no module named '{module}" in result.stderr
+    assert f"expected the '{extra}' extra; pip install \"fundusrt[{extra}]\"" in result.stderr
+
+
 def test_a_command_whose_packages_are_missing_says_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
     class Entry:
         name = "train"
@@ -161,7 +188,7 @@ def test_run_json_is_one_document(tiny: Path, eyes: Path, tmp_path: Path) -> Non
         assert set(entry["files"]) == {"mask", "overlay", "probability", "result"}
         saved = json.loads(Path(entry["files"]["result"]).read_text())
         assert {key: entry[key] for key in saved} == saved
-    assert [(Path(entry["source"]).name, entry["code"]) for entry in content["failed"]] == [
+    assert [(Path(entry["source"]).name, entry["error"]["code"]) for entry in content["failed"]] == [
         ("*.gif", "invalid-input"),
         ("b_empty.png", "invalid-input"),
         ("c_cut.png", "invalid-input"),
@@ -169,7 +196,7 @@ def test_run_json_is_one_document(tiny: Path, eyes: Path, tmp_path: Path) -> Non
         ("e_small.png", "invalid-input"),
         ("absent", "invalid-input"),
     ]
-    assert "no such file" in content["failed"][-1]["error"]
+    assert "no such file" in content["failed"][-1]["error"]["got"]
 
 
 def test_run_without_any_usable_input_makes_no_folder(tiny: Path, tmp_path: Path) -> None:
@@ -477,6 +504,17 @@ def test_doctor_when_the_answers_differ_here(shipped: Path) -> None:
     assert result.exit_code == 3
     assert "golden vectors differ: network-large" in result.stdout
     assert "run `fundusrt verify leakage`" in result.stdout
+
+
+def test_doctor_without_a_needed_package_still_reports(shipped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", ModuleType("onnxruntime"))  # what an uninstalled wheel may leave
+    result = invoke("doctor")
+    assert result.exit_code == 3
+    assert "the package is hollow" in result.stdout
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    result = invoke("doctor")
+    assert result.exit_code == 3
+    assert "not run: " in result.stdout
 
 
 # --- demo

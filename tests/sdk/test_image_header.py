@@ -33,6 +33,7 @@ SAMPLES = "expected 8- or 16-bit unsigned grey or RGB; export it again as an 8- 
         (make.bmp(RGB), ImageHeader("BMP", 48, 64, "rgb", 8)),
         (make.bmp(GREY), ImageHeader("BMP", 48, 64, "grey", 8)),
         (make.bmp(RGB, top_down=True), ImageHeader("BMP", 48, 64, "rgb", 8)),
+        (make.bmp(ALPHA, masks=(0xFF0000, 0xFF00, 0xFF)), ImageHeader("BMP", 48, 64, "rgb", 8)),
         (make.tiff(GREY16), ImageHeader("TIFF", 48, 64, "grey", 16)),
         (make.tiff(RGB, bigtiff=True, byteorder=">"), ImageHeader("TIFF", 48, 64, "rgb", 8)),
         (make.tiff(RGB, compression="deflate"), ImageHeader("TIFF", 48, 64, "rgb", 8, needs_tifffile=True)),
@@ -84,6 +85,10 @@ def test_orientation_of_a_tiff_comes_with_the_bytes_that_undo_it():
         (make.bmp(RGB)[:-1], "eye: got a truncated or malformed BMP (9269 bytes); expected a complete BMP; copy or"),
         (make.bmp(RGB)[:28] + struct.pack("<H", 4) + make.bmp(RGB)[30:], f"eye: got 4 bits per pixel; {SAMPLES}"),
         (make.bmp(RGB)[:30] + struct.pack("<I", 1) + make.bmp(RGB)[34:], "eye: got a compressed BMP; expected an unc"),
+        (
+            make.bmp(ALPHA, masks=(0xFF, 0xFF00, 0xFF0000)),
+            "eye: got a BMP with its own colour masks; expected bytes in the usual order; export it again as an",
+        ),
         (make.bmp(RGB, core=True), "eye: got a BMP of OS/2; expected a BMP of Windows; export it again as an"),
         (make.bmp(RGB)[:14] + struct.pack("<I", 9) + make.bmp(RGB)[18:], "eye: got a damaged BMP: a header of 9 bytes"),
         (

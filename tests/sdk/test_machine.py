@@ -56,6 +56,14 @@ def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> N
     assert found["torch"].fix == 'pip install "fundusrt[train,export]"'
 
 
+def test_either_onnxruntime_wheel_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    without(monkeypatch, "onnxruntime", present=("onnxruntime-gpu",))
+    found = by_name(examine())
+    assert "onnxruntime" not in found
+    assert found["onnxruntime-gpu"].ok
+    assert found["onnxruntime wheels"].ok
+
+
 def test_two_onnxruntime_wheels_are_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     without(monkeypatch, present=("onnxruntime", "onnxruntime-gpu"))
     finding = by_name(examine())["onnxruntime wheels"]

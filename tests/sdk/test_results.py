@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from fundusrt import InvalidInput, OutputError, SegmentationResult, atomic
-from fundusrt.image import from_array
+from fundusrt.image import FundusImage, from_array
+from fundusrt.lesions import find_lesions
 from fundusrt.testing import fake_pipeline, tiny_image, tiny_manifest
 from tests.tolerances import PROBABILITY_PNG
 
@@ -210,3 +211,25 @@ def test_the_overlay_tints_the_inside_and_outlines_the_edge(result: Segmentation
 def test_an_overlay_without_lesions_is_the_image() -> None:
     black = fake_pipeline(tiny_manifest(tile_px=64, whole_px=48))(np.zeros((64, 80), np.uint8))
     assert not black.overlay().any()
+
+
+def test_the_overlay_tints_a_lesion_inside_another_ones_box_once() -> None:
+    pixels = np.full((300, 400), 100, np.uint8)
+    mask = np.zeros((300, 400), bool)
+    cv2.circle(mask.view(np.uint8), (200, 150), 80, 1, 20)
+    mask[140:160, 190:210] = True
+    eye = FundusImage(pixels, np.ones_like(mask), "eye")
+    ring = replace(
+        fake_pipeline(tiny_manifest())(pixels),
+        mask=mask,
+        lesions=find_lesions(mask, mask.astype(np.float32)),
+        image=eye,
+    )
+    assert len(ring.lesions) == 2
+    overlay = ring.overlay()
+    assert np.array_equal(overlay[150, 200], overlay[150, 120])
+
+
+def test_the_text_of_a_result_is_short(result: SegmentationResult) -> None:
+    assert len(repr(result)) < 200
+    assert "lesions" in repr(result)

@@ -277,11 +277,12 @@ def test_command_refuses_a_size(tmp_path: Path, size: str) -> None:
 
 
 def test_command_leaves_an_older_set_alone(tmp_path: Path) -> None:
-    (tmp_path / "index.json").write_text("{}")
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "0000.png").write_text("kept")
     result = CliRunner().invoke(generate_command, [str(tmp_path), "--count", "1", "--size", "96x96"])
     assert isinstance(result.exception, UsageError)
     assert f"{tmp_path}: got a folder that already holds angiograms; expected a new folder" in str(result.exception)
-    assert [path.name for path in tmp_path.iterdir()] == ["index.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["images"]
 
 
 @pytest.mark.parametrize(("share", "leaking"), [("0", 3), ("1", 0)])

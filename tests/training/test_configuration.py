@@ -119,3 +119,21 @@ def test_specs_carry_every_field() -> None:
         0.2,
         "raster",
     )
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("infer.threshold=0", r"post, infer or cgnr: threshold: got 0"),
+        ("post.w_large=1.5", r"post, infer or cgnr: w_large: got 1\.5"),
+        ("prep.gamma=0", r"prep: gamma: got 0"),
+        ("prep.clahe.grid=100", r"prep: .*grid: got 100"),
+        ("run.seed=-1", r"run\.seed: got -1; expected 0 or more"),
+        ("optim.wd=-1", r"optim\.wd: got -1\.0; expected at least 0"),
+        ("optim.betas=[0.9,1]", r"optim\.betas: got .*; expected two values of at least 0 and below 1"),
+        ("metric.spacing=-1", r"metric\.spacing: got -1\.0; expected a length above 0"),
+    ],
+)
+def test_what_a_bundle_would_refuse_is_refused_before_training(setting: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        apply_settings(CmwnetConfig(), [setting])

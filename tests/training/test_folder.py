@@ -105,3 +105,17 @@ def test_files_that_are_no_images_are_refused(tmp_path: Path) -> None:
     path.write_text("text")
     with pytest.raises(InvalidInput, match=r"mask\.png: got cannot identify"):
         read_mask(path)
+
+
+def test_a_palette_mask_means_its_colours(tmp_path: Path) -> None:
+    picture = Image.fromarray(np.array([[0, 1], [1, 1]], np.uint8), mode="P")
+    picture.putpalette([255, 255, 255, 0, 0, 0])  # index 0 is white
+    picture.save(tmp_path / "mask.png")
+    assert read_mask(tmp_path / "mask.png").tolist() == [[True, False], [False, False]]
+
+
+def test_a_mask_too_large_to_open_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.fromarray(np.zeros((20, 20), np.uint8)).save(tmp_path / "mask.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(InvalidInput, match="expected a readable image file"):
+        read_mask(tmp_path / "mask.png")

@@ -133,3 +133,14 @@ def test_progress_is_told(folder: Path, cache: Path, tiny_config: Make) -> None:
     told: list[tuple[int, int]] = []
     prepare_all(read_folder(folder), tiny_config().working_image_spec(), cache, lambda *a: told.append(a))
     assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_edited_code_or_another_opencv_is_another_key(tiny_config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = tiny_config().working_image_spec()
+    before = spec.identity()
+    monkeypatch.setattr(working_image, "_code_sha256", lambda: "edited")
+    assert spec.identity() != before
+    monkeypatch.undo()
+    assert spec.identity() == before
+    monkeypatch.setattr("cv2.__version__", "0.0.0")
+    assert spec.identity() != before

@@ -30,7 +30,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("-o", "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="The run's folder.")
 @click.option("--config", "config_file", type=FILE, help="Configuration as JSON; missing keys take their defaults.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="One setting, such as unet.base=16.")
-@click.option("--init", type=FILE, help="Begin with this checkpoint's weights; unet.base may be a multiple of its own.")
+@click.option("--init", type=FILE, multiple=True, help="Begin with this checkpoint's weights; later ones add branches.")
 @click.option("--resume", is_flag=True, help="Continue the run in --out exactly where it stopped.")
 @click.option("--max-steps", type=click.IntRange(min=1), help="Pause after this many steps in total.")
 @click.option("--max-minutes", type=click.FloatRange(min=0, min_open=True), help="Pause after this many minutes.")
@@ -45,7 +45,7 @@ def train(
     out: Path,
     config_file: Path | None,
     settings: tuple[str, ...],
-    init: Path | None,
+    init: tuple[Path, ...],
     resume: bool,
     max_steps: int | None,
     max_minutes: float | None,
@@ -56,10 +56,10 @@ def train(
 ) -> None:
     """Train SYSTEM on a folder of images and masks."""
     del system  # one so far; click has checked the name
-    if resume and (config_file or settings or init):
+    if resume and (config_file or settings or init or print_config):
         raise UsageError(
             "--resume",
-            got="--config, --set or --init",
+            got="--config, --set, --init or --print-config",
             expected="neither: a run goes on with its own configuration",
             fix="start a new run in another folder",
         )
@@ -95,10 +95,21 @@ def _read_json(path: Path | None) -> dict[str, object]:
         raise UsageError(path, got=str(error), expected="a JSON object") from error
 
 
+def _allow_many_files() -> None:
+    """Four memory maps an image stay open in training: a few hundred images pass the usual limit of 1024."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def _start(threads: int | None) -> None:
     """Set up logging to the terminal, and threads."""
     from rich.logging import RichHandler
 
+    _allow_many_files()
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(show_path=False)])
     if threads is not None:
         import torch
@@ -145,6 +156,7 @@ def evaluate(
     from fundusrt_training import evaluate as evaluation
 
     candidates = [evaluation.open_candidate(text, modes, settings) for text in checkpoints]  # pyright: ignore
+    evaluation.make_report_folder(out)
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
         rows = evaluation.evaluate(

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from fundusrt.atomic import atomic_write, write_json
-from fundusrt.errors import InvalidInput, UsageError
+from fundusrt.errors import InvalidInput, OutputError, UsageError
 from fundusrt_training.checkpoints import installed_versions, load_checkpoint, read_metadata
 from fundusrt_training.configuration import apply_settings
 from fundusrt_training.data.folder import Case, read_folder
@@ -29,7 +29,16 @@ from fundusrt_training.metrics import Scores, score
 from fundusrt_training.systems.cmwnet import CmwnetModule
 from fundusrt_training.systems.cmwnet_config import CmwnetConfig, Mode
 
-__all__ = ["METRICS", "Candidate", "Row", "bootstrap_interval", "evaluate", "open_candidate", "write_report"]
+__all__ = [
+    "METRICS",
+    "Candidate",
+    "Row",
+    "bootstrap_interval",
+    "evaluate",
+    "make_report_folder",
+    "open_candidate",
+    "write_report",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +90,7 @@ def open_candidate(text: str, modes: Sequence[Mode] = (), settings: Sequence[str
         InvalidInput: not a checkpoint.
         UsageError: a mode whose branch was not trained, or a setting that is not post-processing.
     """
-    name, equals, file = text.partition("=")
+    name, equals, file = ("", "", text) if Path(text).is_file() else text.partition("=")
     path = Path(file if equals else text)
     if not equals:
         run = path.parent.parent.name if path.parent.name == "checkpoints" else ""
@@ -184,13 +193,23 @@ def compare(rows: Sequence[Row]) -> list[dict[str, Any] | None]:
     return compared
 
 
+def make_report_folder(out: Path) -> None:
+    """Make the folder before anything is scored for it. Raises OutputError."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            out, got=error.strerror or str(error), expected="a folder that can be made", fix="choose another folder"
+        ) from error
+
+
 def write_report(rows: Sequence[Row], data: Path, out: Path) -> None:
     """Write `out/per_image.csv` and `out/summary.json`.
 
     Raises:
         OutputError: the folder cannot be written.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    make_report_folder(out)
     with atomic_write(out / "per_image.csv") as temporary, temporary.open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["name", "mode", "image", *(field.name for field in dataclasses.fields(Scores))])

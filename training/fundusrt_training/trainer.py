@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ def train(
     out: Path,
     *,
     val: Path | None = None,
-    init: Path | None = None,
+    init: Sequence[Path] = (),
     cache: Path | None = None,
     limits: Limits | None = None,
     progress: bool = False,
@@ -62,7 +62,7 @@ def train(
         data: folder with `images/` and `masks/`.
         out: the run's folder.
         val: folder of validation images, or None.
-        init: checkpoint whose weights the run begins with, of the same network or of one a whole factor narrower; the
+        init: checkpoints whose weights the run begins with, a later one's branches in place of an earlier one's; the
             optimiser starts afresh.
         cache: where pre-processed images are kept; `default_cache()` where None.
         limits: where to pause.
@@ -75,12 +75,12 @@ def train(
         "system": "cmwnet",
         "data": str(data.resolve()),
         "val": None if val is None else str(val.resolve()),
-        "init": None if init is None else {"path": str(init.resolve()), "sha256": file_sha256(init)},
+        "init": [{"path": str(path.resolve()), "sha256": file_sha256(path)} for path in init],
         "versions": installed_versions(),
     }
     module = CmwnetModule(config)
-    if init is not None:
-        state, before = load_checkpoint(init)
+    for path in init:
+        state, before = load_checkpoint(path)
         module.start_from(state, CmwnetConfig.from_dict(before))
     images, references = _prepare(config, data, val, cache or default_cache())
     run = RunFolder.create(out, config, facts)

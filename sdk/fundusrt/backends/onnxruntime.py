@@ -25,6 +25,8 @@ def import_onnxruntime() -> Any:
     """
     try:
         onnxruntime = import_module("onnxruntime")
+        if not hasattr(onnxruntime, "InferenceSession"):  # a folder left behind by an uninstalled wheel
+            raise ImportError("the package is hollow")
     except ImportError as error:
         raise BackendUnavailable(
             "backend 'onnxruntime'",

@@ -50,6 +50,8 @@ def _golden_run() -> tuple[bool, str, str | None]:
         rungs = verify_bundle("leakage")
     except FundusRTError as error:
         return False, str(error), error.fix
+    except ImportError as error:  # a needed package is missing; its own row says how to get it
+        return False, f"not run: {error}", "install what is missing above"
     failed = [rung.name for rung in rungs if not rung.holds]
     if failed:
         return False, f"golden vectors differ: {', '.join(failed)}", "run `fundusrt verify leakage`"

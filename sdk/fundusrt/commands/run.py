@@ -66,7 +66,7 @@ def run(
     messages = Console(stderr=True)
 
     def report(source: str, error: FundusRTError) -> None:
-        failed.append({"source": source, "code": error.code, "error": str(error)})
+        failed.append({"source": source, "error": error.to_dict()})
         messages.print(f"[red]failed[/red]  {escape(str(error))}", highlight=False, soft_wrap=True)
 
     for error in errors:

@@ -77,8 +77,9 @@ def read_mask(path: Path, size: tuple[int, int] | None = None) -> npt.NDArray[np
                     expected=f"{size[0]} x {size[1]} px, the size of its image",
                     fix="save the mask at the image's resolution",
                 )
-            pixels = np.asarray(picture)
-    except (UnidentifiedImageError, OSError) as error:
+            # the colours of a palette, not its indices
+            pixels = np.asarray(picture.convert("RGB") if picture.mode in ("P", "PA") else picture)
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
         raise InvalidInput(path, got=str(error), expected="a readable image file") from error
     if pixels.ndim == 3:
         colour = pixels[..., : 3 if pixels.shape[2] >= 3 else 1]

@@ -15,7 +15,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -59,6 +59,8 @@ class WorkingImageSpec:
 
     def identity(self) -> dict[str, Any]:
         """Return plain data for the cache key."""
+        import cv2
+
         return {
             "preprocess": self.preprocess.model_dump(),
             "tile": self.tile.model_dump(),
@@ -67,6 +69,9 @@ class WorkingImageSpec:
             "fov": self.fov,
             "cache_version": CACHE_VERSION,
             "fundusrt": __version__,
+            # a version says nothing of edits between releases
+            "code": _code_sha256(),
+            "opencv": cv2.__version__,
         }
 
 
@@ -130,6 +135,17 @@ class WorkingImage:
     def _unpack(self, name: str) -> npt.NDArray[np.bool_]:
         bits = np.unpackbits(np.load(self.folder / f"{name}.npy"), count=self.height * self.width)
         return bits.reshape(self.height, self.width).astype(np.bool_)
+
+
+@cache
+def _code_sha256() -> str:
+    """Return one hash over the modules that decide what a working image looks like."""
+    import fundusrt
+
+    sdk = Path(fundusrt.__file__).parent
+    names = ("field_of_view.py", "image.py", "image_decoding.py", "preprocess.py", "tiling.py")
+    content = b"".join((sdk / name).read_bytes() for name in names) + Path(__file__).read_bytes()
+    return hashlib.sha256(content).hexdigest()
 
 
 def default_cache() -> Path:

@@ -10,7 +10,7 @@ teacher. The ablations `crop` and `down` train one branch with its own loss alon
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -27,7 +27,6 @@ from fundusrt_training.losses.segmentation import SegmentationLoss
 from fundusrt_training.models.planar_norm import use_planar_norm
 from fundusrt_training.models.unet import UNet
 from fundusrt_training.models.unet_wavelet import UNetWavelet
-from fundusrt_training.models.widen import widen, widening_factor
 from fundusrt_training.systems.cmwnet_config import CmwnetConfig
 
 __all__ = ["CmwnetModule", "Network", "Progress"]
@@ -185,35 +184,33 @@ class CmwnetModule(LightningModule):
         }
 
     def start_from(self, state: dict[str, Tensor], config: CmwnetConfig) -> None:
-        """Begin with trained weights: of the same network, or of a narrower one (`models/widen.py`).
+        """Take over the branches this mode has from the weights of another run.
 
         Args:
-            state: `large.*` and `small.*` as `weights` returns them; branches this mode lacks are left out.
+            state: `large.*` and `small.*` as `weights` returns them; branches this mode lacks are left out, and
+                branches without weights keep their own.
             config: the configuration they were trained with.
 
         Raises:
-            UsageError: another network, or no weights for a branch of this mode.
+            UsageError: another network, or no branch in common.
         """
-        if config.backbone != self.config.backbone:
+        before, now = replace(config.unet, wavelet_form=self.config.unet.wavelet_form), self.config.unet
+        if config.backbone != self.config.backbone or before != now:
             raise UsageError(
-                "backbone", got=self.config.backbone, expected=f"{config.backbone}, as the starting weights"
+                "--init",
+                got=f"weights of another network: {config.backbone}, {config.unet}",
+                expected=f"{self.config.backbone}, {now}",
+                fix="set the same unet.* values",
             )
-        factor = widening_factor(config.unet, self.config.unet)
-        wide: dict[str, Tensor] = {}
-        for index, (name, branch) in enumerate((("large", self.large), ("small", self.small))):
-            own = {key.removeprefix(f"{name}."): v for key, v in state.items() if key.startswith(f"{name}.")}
-            if branch is None:
-                continue
-            if not own:
-                raise UsageError(
-                    f"mode {self.config.mode}",
-                    got=f"starting weights of mode {config.mode}, without the {name} branch",
-                    expected="weights for every branch of the mode",
-                    fix=f"set mode {config.mode}",
-                )
-            seed = 2 * self.config.run.seed + index
-            wide |= {f"{name}.{key}": value for key, value in widen(own, factor, seed).items()}
-        self.load_weights(wide)
+        own = self.weights()
+        found = {name: value for name, value in state.items() if name in own}
+        if not found:
+            raise UsageError(
+                "--init",
+                got=f"no weights for mode {self.config.mode}",
+                expected="weights of at least one of its branches",
+            )
+        self.load_weights(own | found)
 
     def load_weights(self, state: dict[str, Tensor]) -> None:
         """Load what `weights` returned.

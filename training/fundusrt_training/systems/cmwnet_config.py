@@ -6,8 +6,11 @@ adds.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from pydantic import ValidationError
 
 from fundusrt.errors import UsageError
 from fundusrt.manifest import CgnrSpec, ClaheSpec, PostprocessSpec, PreprocessSpec, TileSpec, WholeImageSpec
@@ -133,6 +136,10 @@ class OptimConfig:
                 raise UsageError(f"optim.{name}", got=getattr(self, name), expected="at least 1")
         if self.steps_per_epoch is not None and self.steps_per_epoch < 1:
             raise UsageError("optim.steps_per_epoch", got=self.steps_per_epoch, expected="at least 1, or null")
+        if not self.wd >= 0:
+            raise UsageError("optim.wd", got=self.wd, expected="at least 0")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise UsageError("optim.betas", got=self.betas, expected="two values of at least 0 and below 1")
         if not self.lr > 0:
             raise UsageError("optim.lr", got=self.lr, expected="above 0")
         if self.grad_clip is not None and not self.grad_clip > 0:
@@ -172,6 +179,10 @@ class MetricConfig:
     spacing: float = 1.0
     at: Literal["original"] = "original"
 
+    def __post_init__(self) -> None:
+        if not 0 < self.spacing < math.inf:
+            raise UsageError("metric.spacing", got=self.spacing, expected="a length above 0")
+
 
 @dataclass(frozen=True)
 class RunConfig:
@@ -201,6 +212,8 @@ class RunConfig:
         for name in ("val_every", "log_every", "save_every"):
             if getattr(self, name) < 1:
                 raise UsageError(f"run.{name}", got=getattr(self, name), expected="at least 1")
+        if self.seed < 0:
+            raise UsageError("run.seed", got=self.seed, expected="0 or more")
         if self.val_images < 0:
             raise UsageError("run.val_images", got=self.val_images, expected="0 (all) or more")
 
@@ -250,6 +263,19 @@ class CmwnetConfig:
             raise UsageError("unet.in_channels", got=self.unet.in_channels, expected="1 or 3")
         if self.unet.out_channels != 1:
             raise UsageError("unet.out_channels", got=self.unet.out_channels, expected="1: leakage or not")
+        # What a bundle's manifest will refuse is refused before anything is trained for it.
+        for part, build in (
+            ("prep", self.preprocess_spec),
+            ("tile", self.tile_spec),
+            ("global", self.whole_spec),
+            ("post, infer or cgnr", self.postprocess_spec),
+        ):
+            try:
+                build()
+            except ValidationError as error:
+                first = error.errors()[0]
+                name = ".".join(str(each) for each in first["loc"])
+                raise UsageError(f"{part}: {name}", got=repr(first["input"]), expected=first["msg"]) from error
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON data."""

@@ -82,7 +82,7 @@ def generate_command(out: Path, count: int, seed: int, size: str, leak_free: flo
 
 
 def _run(out: Path, count: int, seed: int, height: int, width: int, config: AngiogramConfig, workers: int) -> None:
-    if (out / "index.json").exists():
+    if any(any((out / name).glob("*.png")) for name in ("images", "masks", "fov")):
         raise UsageError(
             out,
             got="a folder that already holds angiograms",
