@@ -190,7 +190,7 @@ def test_commands_end_to_end(folder: Path, cache: Path, tmp_path: Path, tiny_con
         "mine (crop)",
         "mine (cmwnet)",
     ]
-    with pytest.raises(UsageError, match=r"--resume: got --config or --set"):
+    with pytest.raises(UsageError, match=r"--resume: got --config, --set, --init or --print-config"):
         runner.invoke(cli.train, [*common, "--resume", "--set", "ema.alpha=0.1"], catch_exceptions=False)
     with pytest.raises(UsageError, match=r"--data: got nothing; expected a folder with images/ and masks/"):
         runner.invoke(cli.train, common, catch_exceptions=False)

@@ -21,7 +21,8 @@ Make = Callable[..., CmwnetConfig]
 
 def _same(module: CmwnetModule, other: CmwnetModule, branch: str) -> bool:
     theirs = other.weights()
-    return all(torch.equal(v, theirs[k]) for k, v in module.weights().items() if k.startswith(f"{branch}."))
+    mine = {name: value for name, value in module.weights().items() if name.startswith(f"{branch}.")}
+    return all(torch.allclose(value, theirs[name], rtol=0, atol=1e-20) for name, value in mine.items())
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,7 @@ def test_a_run_takes_each_branch_from_the_last_checkpoint_that_has_it(
     files = [tmp_path / "both.safetensors", tmp_path / "crop.safetensors"]
     for file, module in zip(files, (both, crop), strict=True):
         save_checkpoint(file, module.weights(), module.config.to_dict())
-    # Nothing is learned at this rate, so the weights after a step are those it began with.
+    # Next to nothing is learned at this rate, so the weights after a step are those it began with.
     run = train(
         tiny_config("optim.lr=1e-30", "optim.eta_min=0", "ema.every=epoch"),
         folder,
