@@ -15,7 +15,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from fundusrt.errors import UsageError
-from fundusrt_training.checkpoints import installed_versions, load_checkpoint
+from fundusrt_training.checkpoints import installed_versions, load_checkpoint, read_metadata
 from fundusrt_training.data.epoch_plan import EpochPlan
 from fundusrt_training.data.folder import read_folder
 from fundusrt_training.data.leakage import Batch, LeakagePairs, epoch_loader
@@ -80,6 +80,13 @@ def train(
     }
     module = CmwnetModule(config)
     for path in init:
+        if "training" in read_metadata(path):
+            raise UsageError(
+                f"--init {path}",
+                got="a file to resume from, with the optimiser's state",
+                expected="weights alone",
+                fix="take last.safetensors or best.safetensors beside it",
+            )
         state, before = load_checkpoint(path)
         module.start_from(state, CmwnetConfig.from_dict(before))
     images, references = _prepare(config, data, val, cache or default_cache())
