@@ -65,7 +65,9 @@ def staged_bundle(out: Path, files: Mapping[str, bytes]) -> Generator[Path]:
     except OSError as error:
         if isinstance(error, OutputError):
             raise
-        raise OutputError(out, got=error.strerror or str(error), expected="a writable folder") from error
+        raise OutputError(
+            out, got=error.strerror or str(error), expected="a writable folder", fix="choose another place with -o"
+        ) from error
     finally:
         shutil.rmtree(staged, ignore_errors=True)
 

@@ -67,7 +67,12 @@ def load_trained(path: str | Path, settings: Sequence[str] = ()) -> TrainedSyste
             )
     facts = read_metadata(path)
     if facts["system"] != "cmwnet":
-        raise InvalidInput(path, got=f"system {facts['system']!r}", expected="cmwnet")
+        raise InvalidInput(
+            path,
+            got=f"system {facts['system']!r}",
+            expected="cmwnet",
+            fix="give a checkpoint of `fundusrt train cmwnet`",
+        )
     state, raw = load_checkpoint(path)
     config = apply_settings(CmwnetConfig.from_dict(raw), list(settings))
     if config.backbone != "unet_wavelet":
@@ -100,6 +105,9 @@ def _network(config: CmwnetConfig, state: dict[str, Tensor], subject: str) -> UN
         network.load_state_dict({name: value.float() for name, value in state.items()}, strict=True)
     except RuntimeError as error:
         raise InvalidInput(
-            subject, got=" ".join(str(error).split())[:200], expected="tensors of the configuration's network"
+            subject,
+            got=" ".join(str(error).split())[:200],
+            expected="tensors of the configuration's network",
+            fix="the file was changed; copy it again from its run",
         ) from error
     return library_form(network)

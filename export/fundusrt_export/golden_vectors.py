@@ -83,5 +83,10 @@ def _png(pixels: npt.NDArray[np.uint8]) -> bytes:
     stored = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     done, encoded = cv2.imencode(".png", stored, [cv2.IMWRITE_PNG_COMPRESSION, 9])
     if not done:
-        raise OutputError("golden PNG", got=f"shape {pixels.shape}", expected="an encodable image")
+        raise OutputError(
+            "golden PNG",
+            got=f"shape {pixels.shape}",
+            expected="an encodable image",
+            fix="pass uint8 (H, W) or (H, W, 3)",
+        )
     return encoded.tobytes()

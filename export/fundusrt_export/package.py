@@ -141,7 +141,12 @@ def _require_golden(rungs: Sequence[Rung]) -> None:
         if not figure.holds
     ]
     if failed:
-        raise ParityError("staged bundle", got="; ".join(failed), expected="golden vectors that hold")
+        raise ParityError(
+            "staged bundle",
+            got="; ".join(failed),
+            expected="golden vectors that hold",
+            fix="report it with the command that was run",
+        )
 
 
 def _forms(trained: TrainedSystem, role: Role, form: Form, inputs: ParityInputs) -> Mapping[str, nn.Module]:

@@ -72,7 +72,10 @@ class Bundle:
         """
         if not isinstance(name_or_path, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidInput(
-                "bundle", got=type(name_or_path).__name__, expected="a shipped name, a bundle folder or a .frt file"
+                "bundle",
+                got=type(name_or_path).__name__,
+                expected="a shipped name, a bundle folder or a .frt file",
+                fix="pass text or a path, such as 'leakage'",
             )
         path = _locate(name_or_path)
         source = str(name_or_path)
@@ -93,7 +96,12 @@ class Bundle:
             BundleError: the manifest does not record it.
         """
         if name not in self.contents:
-            raise BundleError(f"{self.source}, {name}", got="no such file", expected="a file the manifest records")
+            raise BundleError(
+                f"{self.source}, {name}",
+                got="no such file",
+                expected="a file the manifest records",
+                fix="see Bundle.contents for the names",
+            )
         return self.contents[name]
 
     def read_array(self, name: str) -> npt.NDArray[Any]:
@@ -116,7 +124,12 @@ class Bundle:
                 loaded = loaded[only]
             return np.asarray(loaded)
         except Exception as error:  # NumPy passes on what its zip reader and its header parser raise, a dozen types
-            raise BundleError(f"{self.source}, {name}", got=str(error), expected="one plain NumPy array") from error
+            raise BundleError(
+                f"{self.source}, {name}",
+                got=str(error),
+                expected="one plain NumPy array",
+                fix="export the bundle again",
+            ) from error
 
     def read_image(self, name: str) -> npt.NDArray[np.uint8]:
         """Return one recorded 8-bit PNG as (H, W) or (H, W, 3) RGB uint8.
@@ -132,7 +145,9 @@ class Bundle:
         except cv2.error:  # no bytes at all, or more pixels than OpenCV decodes
             decoded = None
         if decoded is None or decoded.dtype != np.uint8:
-            raise BundleError(f"{self.source}, {name}", got="no 8-bit image", expected="a PNG file")
+            raise BundleError(
+                f"{self.source}, {name}", got="no 8-bit image", expected="a PNG file", fix="export the bundle again"
+            )
         return np.asarray(decoded if decoded.ndim == 2 else cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
 
 

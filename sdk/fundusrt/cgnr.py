@@ -41,10 +41,15 @@ def cgnr(base: Mask, guide: Mask, mode: Literal["parallel", "raster", "converge"
     b, g = _as_bytes(base, "base"), _as_bytes(guide, "guide")
     if base.shape != guide.shape or base.dtype != guide.dtype:
         raise InvalidInput(
-            "guide mask", got=f"{guide.shape} {guide.dtype}", expected=f"{base.shape} {base.dtype} like the base mask"
+            "guide mask",
+            got=f"{guide.shape} {guide.dtype}",
+            expected=f"{base.shape} {base.dtype} like the base mask",
+            fix="resize or convert the guide mask first",
         )
     if mode not in ("parallel", "raster", "converge"):
-        raise InvalidInput("cgnr mode", got=repr(mode), expected="'parallel', 'raster' or 'converge'")
+        raise InvalidInput(
+            "cgnr mode", got=repr(mode), expected="'parallel', 'raster' or 'converge'", fix="'parallel' is the default"
+        )
     if b.size == 0:
         return base.copy()
     refined = {"parallel": _parallel, "raster": _raster, "converge": _converge}[mode](b, g)
@@ -54,13 +59,23 @@ def cgnr(base: Mask, guide: Mask, mode: Literal["parallel", "raster", "converge"
 def _as_bytes(mask: Mask, name: str) -> Bytes:
     """Return the mask as uint8 0/255."""
     if not isinstance(mask, np.ndarray):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidInput(f"{name} mask", got=type(mask).__name__, expected="a NumPy array (H, W)")
+        raise InvalidInput(
+            f"{name} mask",
+            got=type(mask).__name__,
+            expected="a NumPy array (H, W)",
+            fix="convert it with numpy.asarray",
+        )
     if mask.ndim != 2:
-        raise InvalidInput(f"{name} mask", got=f"shape {mask.shape}", expected="(H, W)")
+        raise InvalidInput(f"{name} mask", got=f"shape {mask.shape}", expected="(H, W)", fix="pass one mask at a time")
     if mask.dtype == np.bool_:
         return mask.astype(np.uint8) * np.uint8(255)
     if mask.dtype != np.uint8:
-        raise InvalidInput(f"{name} mask", got=str(mask.dtype), expected="bool, or uint8 with values 0 and 255")
+        raise InvalidInput(
+            f"{name} mask",
+            got=str(mask.dtype),
+            expected="bool, or uint8 with values 0 and 255",
+            fix="threshold it first",
+        )
     counts = np.bincount(mask.ravel(), minlength=256)
     if counts[1:255].any():
         other = int(np.flatnonzero(counts[1:255])[0]) + 1

@@ -14,7 +14,6 @@ from importlib import import_module, metadata
 import click
 
 from fundusrt import __version__
-from fundusrt.commands.options import JSON_WANTED
 from fundusrt.errors import BackendUnavailable, BundleError, FundusRTError, UsageError
 
 __all__ = ["EXIT_FAILED", "EXIT_REFUSED", "EXIT_USAGE", "exit_code", "main"]
@@ -53,6 +52,7 @@ class _Commands(click.Group):
         return None
 
     def invoke(self, ctx: click.Context) -> object:
+        as_json = "--json" in ctx.args  # looked for here, for the errors of click's own parser
         try:
             try:
                 return super().invoke(ctx)
@@ -62,10 +62,20 @@ class _Commands(click.Group):
                     raise
                 raise _not_installed(str(ctx.invoked_subcommand), error) from error
         except FundusRTError as error:
-            if ctx.meta.get(JSON_WANTED):
-                click.echo(json.dumps({"error": error.to_dict()}, indent=2))
+            if as_json:
+                _print_document(error)
             click.echo(f"error: {error}", err=True)
             sys.exit(exit_code(error))
+        except click.UsageError as error:
+            if as_json:
+                command = " ".join(filter(None, (ctx.command_path, ctx.invoked_subcommand)))
+                got, fix = error.format_message(), f"see `{command} --help`"
+                _print_document(UsageError(command, got=got, expected="options and arguments it knows", fix=fix))
+            raise
+
+
+def _print_document(error: FundusRTError) -> None:
+    click.echo(json.dumps({"error": error.to_dict()}, indent=2))
 
 
 def _not_installed(name: str, error: ModuleNotFoundError) -> BackendUnavailable:

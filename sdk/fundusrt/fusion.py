@@ -43,13 +43,21 @@ def fuse(p_large: Map, p_small: Map, spec: PostprocessSpec) -> Map:
 def fuse_into(p: Map, p_large: Map, spec: PostprocessSpec) -> None:
     """`fuse` that turns the tile branch's map `p`, contiguous, into the result instead of a copy of it."""
     if p_large.shape != p.shape:
-        raise InvalidInput("probability maps", got=f"{p_large.shape} and {p.shape}", expected="one shape")
+        raise InvalidInput(
+            "probability maps",
+            got=f"{p_large.shape} and {p.shape}",
+            expected="one shape",
+            fix="upsample both to the image's size first",
+        )
     for name, map_ in (("p_large", p_large), ("p_small", p)):
         # Before anything else: CGNR would hide a NaN in the one map behind a number from the other.
         lowest, highest = map_.min(initial=1.0), map_.max(initial=0.0)
         if not (lowest >= 0.0 and highest <= 1.0):
             raise InvalidInput(
-                f"probability map {name}", got=f"values from {lowest:g} to {highest:g}", expected="values in [0, 1]"
+                f"probability map {name}",
+                got=f"values from {lowest:g} to {highest:g}",
+                expected="values in [0, 1]",
+                fix="apply the sigmoid to logits; look for the NaN in the network",
             )
     if spec.order == "fuse_then_cgnr":
         _blend_into(p, p_large, spec)

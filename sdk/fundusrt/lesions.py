@@ -35,7 +35,10 @@ class Lesion:
 
 
 def find_lesions(
-    mask: npt.NDArray[np.bool_], probability: npt.NDArray[np.float32], mm_per_px: float | None = None
+    mask: npt.NDArray[np.bool_],
+    probability: npt.NDArray[np.float32],
+    mm_per_px: float | None = None,
+    room: npt.NDArray[np.float32] | None = None,
 ) -> list[Lesion]:
     """Measure the 8-connected components of a mask, largest first.
 
@@ -43,6 +46,7 @@ def find_lesions(
         mask: (H, W) bool.
         probability: (H, W) float32 in [0, 1].
         mm_per_px: side of a pixel in mm, or None where unknown.
+        room: a flat contiguous array nobody needs any more; the labels may take its memory.
 
     Returns:
         Lesions by falling area; equal areas in reading order of their boxes.
@@ -56,7 +60,12 @@ def find_lesions(
     top, left = int(rows[0]), int(columns[0])
     box = slice(top, int(rows[-1]) + 1), slice(left, int(columns[-1]) + 1)
     marked = np.ascontiguousarray(mask[box])
-    count, labels, stats, centroids = cv2.connectedComponentsWithStats(marked.view(np.uint8), connectivity=8)
+    labels = None
+    if room is not None and room.size >= marked.size:
+        labels = room[: marked.size].view(np.int32).reshape(marked.shape)
+    count, labels, stats, centroids = cv2.connectedComponentsWithStats(
+        marked.view(np.uint8), labels=labels, connectivity=8
+    )
     sums = np.bincount(labels[marked], probability[box][marked], count)
     lesions: list[Lesion] = []
     for label in range(1, count):

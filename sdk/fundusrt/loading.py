@@ -52,7 +52,9 @@ def load(
         InvalidInput: `threads` outside 1 to 1024, or `max_megapixels` not above 0.
     """
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidInput("threads", got=repr(threads), expected="a whole number from 1, or None for one per core")
+        raise InvalidInput(
+            "threads", got=repr(threads), expected="a whole number from 1, or None for one per core", fix="leave it out"
+        )
     if threads is not None and threads > MAX_THREADS:
         raise InvalidInput("threads", got=threads, expected=f"at most {MAX_THREADS}", fix="one per core is fastest")
     if max_megapixels is not None and not is_positive(max_megapixels):

@@ -65,7 +65,7 @@ class SegmentationPipeline:
         max_megapixels: float | None = None,
     ) -> None:
         if batch < 1:
-            raise InvalidInput("batch", got=batch, expected="at least 1")
+            raise InvalidInput("batch", got=batch, expected="at least 1", fix="1 is the default")
         self.manifest = manifest
         self.large = large
         self.small = small
@@ -105,12 +105,13 @@ class SegmentationPipeline:
             del p_grid
         with timer.stage("fuse"):
             fuse_into(probability, p_large, self.manifest.postprocess)
-            self._kept.keep(spare if spare is not None else p_large.reshape(-1))
-            del p_large, spare
             probability *= eye.fov
             mask = probability >= np.float32(self.manifest.postprocess.threshold)
+            room = spare if spare is not None else p_large.reshape(-1)
+            del p_large, spare
         with timer.stage("lesions"):
-            lesions = find_lesions(mask, probability, eye.mm_per_px)
+            lesions = find_lesions(mask, probability, eye.mm_per_px, room)
+            self._kept.keep(room)
         return SegmentationResult(
             mask, probability, lesions, timer.ms, self._provenance(eye, on_grid), Quality(True), eye
         )

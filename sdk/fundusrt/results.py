@@ -181,5 +181,10 @@ def _png(array: npt.NDArray[Any]) -> bytes:
 
     done, encoded = cv2.imencode(".png", array, [cv2.IMWRITE_PNG_COMPRESSION, _PNG_COMPRESSION])
     if not done:
-        raise OutputError("PNG encoding", got=f"array {array.shape} {array.dtype}", expected="an encodable image")
+        raise OutputError(
+            "PNG encoding",
+            got=f"array {array.shape} {array.dtype}",
+            expected="an encodable image",
+            fix="pass uint8 (H, W) or (H, W, 3)",
+        )
     return encoded.tobytes()

@@ -27,7 +27,9 @@ class Stitcher:
         self._grid = grid
         shape = (grid.height, grid.width)
         if into is not None and (into.shape != shape or into.dtype != np.float32):
-            raise InvalidInput("stitcher memory", got=f"{into.shape} {into.dtype}", expected=f"{shape} float32")
+            raise InvalidInput(
+                "stitcher memory", got=f"{into.shape} {into.dtype}", expected=f"{shape} float32", fix="leave `into` out"
+            )
         self._map = np.empty(shape, np.float32) if into is None else into
         self._count = np.zeros((grid.height, grid.width), np.uint32) if _overlaps(grid) else None
         if self._count is not None:
@@ -47,13 +49,19 @@ class Stitcher:
         """
         side = self._grid.tile
         if values.shape != (side, side):
-            raise InvalidInput("tile values", got=f"shape {values.shape}", expected=f"({side}, {side})")
+            raise InvalidInput(
+                "tile values",
+                got=f"shape {values.shape}",
+                expected=f"({side}, {side})",
+                fix="pad it to the tile size; the rest is dropped",
+            )
         expected = self._tiles.get((tile.row, tile.column))
         if tile != expected or (tile.row, tile.column) not in self._missing:
             raise InvalidInput(
                 f"tile at row {tile.row}, column {tile.column}",
                 got="a tile that was added before or is not of this grid",
                 expected="each tile of the grid once",
+                fix="take the tiles from the grid this stitcher was made with",
             )
         self._missing.remove((tile.row, tile.column))
         target = self._map[tile.window]
@@ -72,7 +80,10 @@ class Stitcher:
         """
         if self._missing:
             raise InvalidInput(
-                "stitched map", got=f"{len(self._missing)} of {len(self._grid)} tiles missing", expected="every tile"
+                "stitched map",
+                got=f"{len(self._missing)} of {len(self._grid)} tiles missing",
+                expected="every tile",
+                fix="add the missing tiles first",
             )
         if self._count is None:
             return self._map

@@ -229,6 +229,19 @@ def test_run_json_of_a_refusal_is_one_document_too(
     assert error["message"].endswith(error["fix"])
 
 
+@pytest.mark.parametrize(
+    "arguments", [("--nonsense",), ("--threads", "0"), ("--threads",), ("-o",)], ids=lambda a: " ".join(a)
+)
+def test_run_json_of_a_usage_error_is_one_document_too(tiny: Path, eyes: Path, arguments: tuple[str, ...]) -> None:
+    result = invoke("run", eyes, "-m", tiny, "--json", *arguments)
+    assert result.exit_code == 2
+    error = json.loads(result.stdout)["error"]
+    assert error["code"] == "usage-error"
+    assert error["subject"].endswith(" run")
+    assert arguments[0] in error["got"]
+    assert error["fix"] == f"see `{error['subject']} --help`"
+
+
 @pytest.mark.parametrize("value", ["nan", "inf", "0", "-1"])
 def test_run_max_megapixels_is_a_positive_number(tiny: Path, eyes: Path, tmp_path: Path, value: str) -> None:
     result = invoke("run", eyes, "-m", tiny, "-o", tmp_path / "out", "--max-megapixels", value)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,3 +75,29 @@ def test_exit_codes() -> None:
         "BackendUnavailable": 3,
         "EngineMismatch": 3,
     }
+
+
+def _raised_in_the_source(*packages: str) -> list[tuple[str, str, set[str | None]]]:
+    """Every call that makes an error: where, which, and the keyword arguments it gives."""
+    repository = Path(__file__).resolve().parents[2]
+    kinds = {kind.__name__ for kind in KINDS}
+    return [
+        (f"{path.relative_to(repository)}:{node.lineno}", node.func.id, {word.arg for word in node.keywords})
+        for package in packages
+        for path in sorted((repository / package).glob("fundusrt*/**/*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in kinds
+    ]
+
+
+def test_every_error_of_the_sdk_says_the_next_step() -> None:
+    made = _raised_in_the_source("sdk")
+    assert len(made) > 80
+    assert [(place, kind) for place, kind, words in made if not {"got", "expected", "fix"} <= words] == []
+
+
+def test_every_refused_file_or_array_says_the_next_step() -> None:
+    """In training and export; of an option, what was expected says what to give instead."""
+    made = [entry for entry in _raised_in_the_source("training", "export") if entry[1] != "UsageError"]
+    assert len(made) > 40
+    assert [(place, kind) for place, kind, words in made if not {"got", "expected", "fix"} <= words] == []

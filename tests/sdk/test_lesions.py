@@ -38,6 +38,8 @@ def test_equals_a_flood_fill(levels: np.ndarray, density: int) -> None:
     mask = levels < density
     probability = (levels / 100.0).astype(np.float32)
     lesions = find_lesions(mask, probability, mm_per_px=0.5)
+    assert find_lesions(mask, probability, 0.5, np.full(mask.size, np.nan, np.float32)) == lesions
+    assert find_lesions(mask, probability, 0.5, np.empty(max(0, mask.size - 1), np.float32)) == lesions
     expected = components(mask)
     assert len(lesions) == len(expected)
     by_box = {}

@@ -72,10 +72,18 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         with safe_open(path, framework="pt") as file:
             header = cast("dict[str, str]", file.metadata() or {})
     except (OSError, SafetensorError) as error:
-        raise InvalidInput(path, got=str(error), expected="a checkpoint written by `fundusrt train`") from error
+        raise InvalidInput(
+            path,
+            got=str(error),
+            expected="a checkpoint written by `fundusrt train`",
+            fix="give the .safetensors file in the run's checkpoints/",
+        ) from error
     if header.get("format") != FORMAT:
         raise InvalidInput(
-            path, got=f"format {header.get('format')!r}", expected=f"{FORMAT}, as written by `fundusrt train`"
+            path,
+            got=f"format {header.get('format')!r}",
+            expected=f"{FORMAT}, as written by `fundusrt train`",
+            fix="give the .safetensors file in a run's checkpoints/",
         )
     plain = {name: header[name] for name in ("format", "system")}
     return plain | {name: json.loads(value) for name, value in header.items() if name not in plain}

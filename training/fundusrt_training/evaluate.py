@@ -101,14 +101,25 @@ def open_candidate(text: str, modes: Sequence[Mode] = (), settings: Sequence[str
                 f"--set {setting}",
                 got="a setting that was fixed by training",
                 expected=f"one that starts with {', '.join(ADJUSTABLE)}",
+                fix="train again with it",
             )
     header = read_metadata(path)
     if header["system"] != "cmwnet":
-        raise InvalidInput(path, got=f"system {header['system']}", expected="cmwnet")
+        raise InvalidInput(
+            path,
+            got=f"system {header['system']}",
+            expected="cmwnet",
+            fix="give a checkpoint of `fundusrt train cmwnet`",
+        )
     config = apply_settings(CmwnetConfig.from_dict(header["config"]), list(settings))
     for mode in modes:
         if config.mode not in ("cmwnet", mode):
-            raise UsageError(f"--mode {mode}", got=f"{path}, trained in mode {config.mode}", expected=config.mode)
+            raise UsageError(
+                f"--mode {mode}",
+                got=f"{path}, trained in mode {config.mode}",
+                expected=config.mode,
+                fix="leave --mode out",
+            )
     return Candidate(name, path, config, tuple(modes) or (config.mode,))
 
 
@@ -140,7 +151,10 @@ def evaluate(
         cases = split(everything, candidate.config.split)[1] if held_out else everything
         if not cases:
             raise UsageError(
-                "--held-out", got=f"{candidate.path}, trained without split.fold", expected="a run with a fold"
+                "--held-out",
+                got=f"{candidate.path}, trained without split.fold",
+                expected="a run with a fold",
+                fix="leave --held-out out, or train with --set split.fold=0",
             )
         rows += _evaluate_one(candidate, cases[:limit], cache or default_cache(), progress)
     return rows

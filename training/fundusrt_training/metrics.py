@@ -109,6 +109,13 @@ def surface_distances_reference(prediction: Mask, reference: Mask) -> tuple[Dist
 def _check(prediction: Mask, reference: Mask) -> None:
     for name, mask in (("prediction", prediction), ("reference", reference)):
         if mask.dtype != np.bool_ or mask.ndim != 2:
-            raise InvalidInput(name, got=f"shape {mask.shape}, {mask.dtype}", expected="(H, W) bool")
+            raise InvalidInput(
+                name, got=f"shape {mask.shape}, {mask.dtype}", expected="(H, W) bool", fix="threshold it first"
+            )
     if prediction.shape != reference.shape:
-        raise InvalidInput("masks", got=f"{prediction.shape} and {reference.shape}", expected="one shape")
+        raise InvalidInput(
+            "masks",
+            got=f"{prediction.shape} and {reference.shape}",
+            expected="one shape",
+            fix="compare at the image's own size",
+        )

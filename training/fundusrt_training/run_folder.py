@@ -63,7 +63,12 @@ class RunFolder:
         try:
             run.checkpoints.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputError(path, got=error.strerror or str(error), expected="a folder that can be made") from error
+            raise OutputError(
+                path,
+                got=error.strerror or str(error),
+                expected="a folder that can be made",
+                fix="choose another place with -o",
+            ) from error
         write_json(path / "run.json", facts)
         write_json(path / "config.json", config.to_dict())
         return run

@@ -169,7 +169,10 @@ def _prepare(
     if val is not None:
         if held_out:
             raise UsageError(
-                "--val", got=f"split.fold {config.split.fold}", expected="either a validation folder or a fold"
+                "--val",
+                got=f"split.fold {config.split.fold}",
+                expected="either a validation folder or a fold",
+                fix="leave --val out, or set split.fold null",
             )
         held_out = read_folder(val)
     images = prepare_all(cases, spec, cache, _report("training"))

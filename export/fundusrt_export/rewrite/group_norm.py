@@ -64,7 +64,12 @@ class TwoPassGroupNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (N, C, H, W) over each group of channels."""
         if x.ndim != 4 or x.shape[1] != self.num_channels:
-            raise InvalidInput("group normalisation", got=tuple(x.shape), expected=f"(N, {self.num_channels}, H, W)")
+            raise InvalidInput(
+                "group normalisation",
+                got=tuple(x.shape),
+                expected=f"(N, {self.num_channels}, H, W)",
+                fix="feed the images the network was made for",
+            )
         channels, height, width = x.shape[1], x.shape[2], x.shape[3]
         per_group = channels // self.num_groups
         rows = x.reshape(-1, self.num_groups, per_group * height, width)  # (N, G, rows, W)

@@ -71,7 +71,12 @@ class ConvIDWT(FilterBank):
         else:
             expected = (low.shape[0], channels, 3, low.shape[2], low.shape[3])
             if len(high.shape) != 5 or any(a != b for a, b in zip(high.shape, expected, strict=True)):
-                raise InvalidInput("wavelet synthesis, high band", got=tuple(high.shape), expected=expected)
+                raise InvalidInput(
+                    "wavelet synthesis, high band",
+                    got=tuple(high.shape),
+                    expected=expected,
+                    fix="pass the bands of one analysis",
+                )
             per_channel = 4
             bands = torch.cat([low[:, :, None], high], 2).reshape(-1, 4 * channels, low.shape[2], low.shape[3])
         padding = [0, 0]

@@ -41,7 +41,9 @@ class FakeSession:
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Apply the function."""
         if self._function is None:
-            raise BackendUnavailable("fake session", got="a call after close()", fix="load the pipeline again")
+            raise BackendUnavailable(
+                "fake session", got="a call after close()", expected="an open session", fix="load the pipeline again"
+            )
         self.shapes.append(feeds[self._input.name].shape)
         return {self._output.name: self._function(feeds[self._input.name])}
 

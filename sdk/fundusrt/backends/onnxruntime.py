@@ -99,7 +99,9 @@ class OnnxRuntimeSession:
         """
         session = self._session
         if session is None:
-            raise BackendUnavailable(self._source, got="a call after close()", fix="load the pipeline again")
+            raise BackendUnavailable(
+                self._source, got="a call after close()", expected="an open session", fix="load the pipeline again"
+            )
         names = list(self._outputs)
         try:
             values = session.run(names, dict(feeds))
@@ -123,6 +125,11 @@ def _one_line(error: Exception) -> str:
 
 def _spec(tensor: Any, source: str) -> TensorSpec:
     if tensor.type != "tensor(float)":
-        raise BundleError(f"{source}, tensor {tensor.name}", got=tensor.type, expected="tensor(float)")
+        raise BundleError(
+            f"{source}, tensor {tensor.name}",
+            got=tensor.type,
+            expected="tensor(float)",
+            fix="export the network with fp32 tensors",
+        )
     shape = tuple("?" if length is None else length for length in tensor.shape)  # None: a free dimension without a name
     return TensorSpec(name=tensor.name, dtype="float32", shape=shape)

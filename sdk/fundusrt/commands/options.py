@@ -7,9 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["JSON_WANTED", "backend_options", "json_option"]
-
-JSON_WANTED = "fundusrt.json"  # key in the root context: the command was asked for one JSON document
+__all__ = ["backend_options", "json_option"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -30,13 +28,4 @@ def backend_options(command: Command) -> Command:
 
 def json_option(command: Command) -> Command:
     """Add `--json`, which turns the report, or the error, into one JSON document on standard output."""
-    return click.option(
-        "--json", "as_json", is_flag=True, callback=_note_json, help="Print one JSON document instead of text."
-    )(command)
-
-
-def _note_json(context: click.Context, parameter: click.Parameter, value: bool) -> bool:
-    """Tell the `fundusrt` command itself, which reports errors."""
-    del parameter
-    context.find_root().meta[JSON_WANTED] = value
-    return value
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")(command)

@@ -91,7 +91,12 @@ class EpochPlan:
         self.batch = batch
         self._tiles = [tile for index, image in enumerate(images) for tile in _tiles_of(index, image, config)]
         if not self._tiles:
-            raise InvalidInput("training tiles", got="none", expected="at least one tile inside a field of view")
+            raise InvalidInput(
+                "training tiles",
+                got="none",
+                expected="at least one tile inside a field of view",
+                fix="look at the images, or set tile.skip_outside false",
+            )
         self._check_kinds()
         self.count = steps_per_epoch * batch if steps_per_epoch else len(self._tiles)
 

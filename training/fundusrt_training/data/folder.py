@@ -80,11 +80,18 @@ def read_mask(path: Path, size: tuple[int, int] | None = None) -> npt.NDArray[np
             # the colours of a palette, not its indices
             pixels = np.asarray(picture.convert("RGB") if picture.mode in ("P", "PA") else picture)
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
-        raise InvalidInput(path, got=str(error), expected="a readable image file") from error
+        raise InvalidInput(
+            path, got=str(error), expected="a readable image file", fix="save the mask again as PNG"
+        ) from error
     if pixels.ndim == 3:
         colour = pixels[..., : 3 if pixels.shape[2] >= 3 else 1]
         if not (colour == colour[..., :1]).all():
-            raise InvalidInput(path, got="a coloured picture", expected="a mask of 0 and 255 in one channel")
+            raise InvalidInput(
+                path,
+                got="a coloured picture",
+                expected="a mask of 0 and 255 in one channel",
+                fix="save the mask alone, not an overlay",
+            )
         pixels = colour[..., 0]
     if pixels.dtype == np.bool_:
         return pixels.copy()
@@ -109,12 +116,20 @@ def _by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
         if path.name.startswith(".") or path.suffix.lower() not in suffixes:
             continue
         if path.stem in found:
-            raise InvalidInput(folder, got=f"{found[path.stem].name} and {path.name}", expected="one file per stem")
+            raise InvalidInput(
+                folder,
+                got=f"{found[path.stem].name} and {path.name}",
+                expected="one file per stem",
+                fix="move one of them away",
+            )
         found[path.stem] = path
     if not found:
         others = sorted(path.name for path in folder.iterdir())
         raise InvalidInput(
-            folder, got=_listed(others) if others else "an empty folder", expected=f"files with {', '.join(suffixes)}"
+            folder,
+            got=_listed(others) if others else "an empty folder",
+            expected=f"files with {', '.join(suffixes)}",
+            fix="put the files there, or name another folder",
         )
     return found
 

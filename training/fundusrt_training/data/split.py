@@ -44,7 +44,10 @@ def split(cases: Sequence[Case], config: SplitConfig) -> tuple[list[Case], list[
         return list(cases), []
     if len(cases) < config.folds:
         raise InvalidInput(
-            "split.folds", got=f"{config.folds} folds of {len(cases)} images", expected="an image for each fold"
+            "split.folds",
+            got=f"{config.folds} folds of {len(cases)} images",
+            expected="an image for each fold",
+            fix="lower split.folds",
         )
     order = np.random.default_rng((config.seed, 5)).permutation(len(cases))
     held_out = set(order[config.fold :: config.folds].tolist())

@@ -252,7 +252,12 @@ def check_images(x: Tensor, config: UNetWaveletConfig, subject: str) -> None:
         InvalidInput: not (N, in_channels, H, W), or H or W no multiple of 2^levels.
     """
     if x.ndim != 4 or x.shape[1] != config.in_channels:
-        raise InvalidInput(subject, got=f"shape {tuple(x.shape)}", expected=f"(N, {config.in_channels}, H, W)")
+        raise InvalidInput(
+            subject,
+            got=f"shape {tuple(x.shape)}",
+            expected=f"(N, {config.in_channels}, H, W)",
+            fix="set unet.in_channels, or convert the images",
+        )
     step = config.divisor
     height, width = x.shape[2], x.shape[3]
     if height % step or width % step or not height or not width:

@@ -209,6 +209,7 @@ class CmwnetModule(LightningModule):
                 "--init",
                 got=f"no weights for mode {self.config.mode}",
                 expected="weights of at least one of its branches",
+                fix="give a checkpoint of this mode or of mode cmwnet",
             )
         self.load_weights(own | found)
 
@@ -225,6 +226,7 @@ class CmwnetModule(LightningModule):
                 f"weights for mode {self.config.mode}",
                 got=f"{len(wrong)} tensors that do not fit, first {wrong[0]}",
                 expected=f"{len(own)} tensors of the configuration's shapes",
+                fix="use the configuration they were saved with",
             )
         for name, branch in (("large", self.large), ("small", self.small)):
             if branch is not None:

@@ -42,7 +42,7 @@ def write_angiogram(
 def _write_png(path: Path, picture: NDArray[np.uint8]) -> None:
     done, stream = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 3])
     if not done:
-        raise OutputError(path, got="OpenCV could not encode PNG")
+        raise OutputError(path, got="OpenCV could not encode PNG", expected="an 8-bit picture", fix="report it")
     write_bytes(path, stream.tobytes())
 
 
@@ -93,7 +93,7 @@ def _run(out: Path, count: int, seed: int, height: int, width: int, config: Angi
         for name in ("images", "masks", "fov"):
             (out / name).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(out, got=error.strerror, fix="choose a folder that can be written") from error
+        raise OutputError(out, got=error.strerror, expected="a folder that can be written", fix="choose another place with -o") from error
     digits = max(4, len(str(count - 1)))
     jobs = [(out, f"{index:0{digits}d}", seed + index, height, width, config) for index in range(count)]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -60,7 +60,9 @@ class AngiogramConfig:
         for name in ("background_grey", "vessel_grey", "jpeg_quality"):
             values = getattr(self, name)
             if list(values) != sorted(values) or values[0] < 1:
-                raise InvalidInput(f"AngiogramConfig.{name}", got=values, expected="ascending values of at least 1")
+                raise InvalidInput(
+                    f"AngiogramConfig.{name}", got=values, expected="ascending values of at least 1", fix="sort them"
+                )
         _within("jpeg_quality[1]", self.jpeg_quality[1], 1, 100)
 
     def to_dict(self) -> dict[str, Any]:
@@ -70,4 +72,6 @@ class AngiogramConfig:
 
 def _within(name: str, value: float, low: float, high: float) -> None:
     if not (math.isfinite(value) and low <= value <= high):
-        raise InvalidInput(f"AngiogramConfig.{name}", got=value, expected=f"{low} to {high}")
+        raise InvalidInput(
+            f"AngiogramConfig.{name}", got=value, expected=f"{low} to {high}", fix="choose a value in that range"
+        )

@@ -137,10 +137,15 @@ def generate(
 
 def _check(seed: int, height: int, width: int) -> None:
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise InvalidInput("seed", got=repr(seed), expected="an integer of 0 or greater")
+        raise InvalidInput("seed", got=repr(seed), expected="an integer of 0 or greater", fix="pass another seed")
     for name, value in (("height", height), ("width", width)):
         if value < MIN_SIDE_PX:
-            raise InvalidInput(name, got=f"{value} px", expected=f"at least {MIN_SIDE_PX} px")
+            raise InvalidInput(
+                name,
+                got=f"{value} px",
+                expected=f"at least {MIN_SIDE_PX} px",
+                fix="generate a larger image and shrink it",
+            )
     if height * width > _MAX_PIXELS:
         raise InvalidInput(
             "height x width",
