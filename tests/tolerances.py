@@ -37,3 +37,7 @@ LOSS_FLOAT32 = 1e-5
 # like sqrt(1e4) * 2**-24.
 WAVELET_REWRITE_FLOAT64 = 1e-12
 WAVELET_REWRITE_FLOAT32 = 1e-5
+
+# The guided filter in float64 against loops: differences of means of at most 49 values of order 10, divided by at least
+# eps = 0.01 and once by means of the attention; relative to the largest output.
+GUIDED_FILTER_FLOAT64 = 1e-9

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from fundusrt.errors import OutputError
 from fundusrt.image import FundusImage, from_array, read_image
 from fundusrt.manifest import GoldenSpec
+from fundusrt.preprocess import to_8_bit
 from fundusrt_export.parity.reference import ReferenceMaps
 
 __all__ = ["GOLDEN", "MAP_STEP", "golden_files", "golden_source"]
@@ -42,7 +43,7 @@ def golden_source(path: str | Path | None) -> FundusImage:
     """
     if path is not None:
         image = read_image(path)
-        return from_array(_eight_bit(image.pixels), source_id="golden image")
+        return from_array(to_8_bit(image.pixels), source_id="golden image")
     from fundusrt_training.data.angiogram import generate
 
     return from_array(generate(_SEED, height=_HEIGHT, width=_WIDTH).image, source_id="golden image")
@@ -51,7 +52,7 @@ def golden_source(path: str | Path | None) -> FundusImage:
 def golden_files(image: FundusImage, maps: ReferenceMaps) -> dict[str, bytes]:
     """Return the content of every golden file by name; arrays as compressed `.npz`, the maps rounded to `MAP_STEP`."""
     return {
-        GOLDEN.image: _png(_eight_bit(image.pixels)),
+        GOLDEN.image: _png(to_8_bit(image.pixels)),
         GOLDEN.grid: _npz(maps.grid),
         GOLDEN.whole: _npz(maps.whole),
         GOLDEN.large: _npz(_rounded(maps.p_whole)),
@@ -62,13 +63,6 @@ def golden_files(image: FundusImage, maps: ReferenceMaps) -> dict[str, bytes]:
 
 def _rounded(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return (np.round(values / MAP_STEP) * MAP_STEP).astype(np.float32)
-
-
-def _eight_bit(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """The golden image is an 8-bit PNG; 16 bit is reduced by the rule of the pre-processing: v / 257, half up."""
-    if pixels.dtype == np.uint8:
-        return np.asarray(pixels, np.uint8)
-    return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
 def _npz(array: npt.NDArray[Any]) -> bytes:

@@ -20,7 +20,7 @@ from fundusrt.image import FundusImage
 from fundusrt.manifest import ClaheSpec, PreprocessSpec, TileSpec, WholeImageSpec
 from fundusrt.tiling import grid_size
 
-__all__ = ["enhance", "fit_to_grid", "shrink_whole", "to_tensor"]
+__all__ = ["enhance", "fit_to_grid", "shrink_whole", "to_8_bit", "to_tensor"]
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -38,7 +38,7 @@ def enhance(image: FundusImage, spec: PreprocessSpec) -> Bytes:
     """
     import cv2
 
-    pixels = _drop_equal_channels(_to_8_bit(image.pixels))
+    pixels = _drop_equal_channels(to_8_bit(image.pixels))
     if spec.clahe is not None:
         pixels = _clahe(pixels, spec.clahe)
     if spec.gamma != 1.0:
@@ -102,8 +102,8 @@ def to_tensor(window: Bytes, spec: PreprocessSpec) -> npt.NDArray[np.float32]:
     return tensor
 
 
-def _to_8_bit(pixels: npt.NDArray[Any]) -> Bytes:
-    """65535 becomes 255: v / 257 rounded half up, in integers."""
+def to_8_bit(pixels: npt.NDArray[Any]) -> Bytes:
+    """Return uint8 pixels as they are, uint16 ones so that 65535 becomes 255: v / 257 rounded half up, in integers."""
     if pixels.dtype == np.uint8:
         return pixels
     return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)

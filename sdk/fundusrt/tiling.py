@@ -114,7 +114,9 @@ def grid_size(
 def _check_sizes(height: int, width: int, tile: int) -> None:
     for name, value in (("height", height), ("width", width), ("tile", tile)):
         if not isinstance(value, int) or value < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidInput(name, got=f"{value!r} px", expected="a whole number of px, at least 1")
+            raise InvalidInput(
+                name, got=f"{value!r} px", expected="a whole number of px, at least 1", fix="give a size in px"
+            )
 
 
 def _round_to(length: int, tile: int, rounding: str) -> int:
@@ -125,5 +127,7 @@ def _round_to(length: int, tile: int, rounding: str) -> int:
     elif rounding == "floor":
         count = length // tile
     else:
-        raise InvalidInput("rounding", got=repr(rounding), expected="'nearest', 'ceil' or 'floor'")
+        raise InvalidInput(
+            "rounding", got=repr(rounding), expected="'nearest', 'ceil' or 'floor'", fix="'nearest' is the default"
+        )
     return max(1, count) * tile

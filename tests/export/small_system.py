@@ -10,14 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fundusrt_export.model_card import BundleInfo
 from fundusrt_training.checkpoints import save_checkpoint
 from fundusrt_training.data.epoch_plan import TileConfig
 from fundusrt_training.models.unet_wavelet import UNetWavelet, UNetWaveletConfig
 from fundusrt_training.systems.cmwnet_config import CmwnetConfig, GlobalConfig
 
-__all__ = ["SIDE", "angiogram", "checkpoint", "network", "system_config", "write_png"]
+__all__ = ["INFO", "SIDE", "angiogram", "checkpoint", "network", "system_config", "write_png"]
 
 SIDE = 64
+INFO = BundleInfo(name="tiny", version="3.1.4", training_data="random numbers")
 
 
 def network(seed: int = 0, **keywords: Any) -> UNetWavelet:

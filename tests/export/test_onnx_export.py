@@ -127,6 +127,14 @@ def test_other_wavelets_export_as_convolutions(keywords: dict[str, Any]) -> None
         export_branch(net, form="identity", size_px=SIDE)
 
 
+@pytest.mark.parametrize("form", ["identity", "convolution"])
+def test_a_deep_narrow_network_is_equal_too(form: Any) -> None:
+    net = network(levels=5, max_channels=16)
+    feed = np.random.default_rng(0).random((2, 3, SIDE, SIDE), np.float32)
+    content = export_branch(net, form=form, size_px=SIDE)
+    assert np.abs(answers(content, feed) - truth(net, feed)).max() <= LIMIT
+
+
 def test_instance_normalisation_for_runtimes_that_fuse_it() -> None:
     content = export_branch(network(), normalisation="instance", size_px=SIDE)
     operators = Counter(node.op_type for node in onnx.load_model_from_string(content).graph.node)

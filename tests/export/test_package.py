@@ -1,4 +1,4 @@
-"""Checkpoint to bundle: what is written, that the SDK opens it, and that nothing is written when anything is wrong."""
+"""Checkpoint to bundle: what is written, and that the SDK opens it."""
 
 from __future__ import annotations
 
@@ -6,75 +6,23 @@ import hashlib
 import json
 import shutil
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-import fundusrt_export.package as package
 from fundusrt.bundle import Bundle
 from fundusrt.certificate import REQUIRED_RUNGS
-from fundusrt.errors import BundleError, CertificateError, InvalidInput, OutputError, UsageError
+from fundusrt.errors import BundleError, CertificateError, OutputError
 from fundusrt.loading import load
 from fundusrt.verification import verify_bundle
-from fundusrt_export.branch import Form
 from fundusrt_export.cli import export
-from fundusrt_export.errors import ParityError, RewriteDeclined
 from fundusrt_export.golden_vectors import MAP_STEP, golden_source
-from fundusrt_export.model_card import BundleInfo
-from fundusrt_export.onnx_export import export_branch
 from fundusrt_export.package import export_bundle
-from fundusrt_training.checkpoints import save_checkpoint
-from fundusrt_training.models.unet_wavelet import UNetWavelet
-from tests.export.small_system import SIDE, angiogram, checkpoint, system_config, write_png
+from tests.export.small_system import INFO, SIDE, angiogram
 
-INFO = BundleInfo(name="tiny", version="3.1.4", training_data="random numbers")
-
-
-_EXPORTED: dict[tuple[str, str, int], bytes] = {}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_export_a_network() -> Iterator[None]:
-    """The exporter takes seconds and is tested elsewhere; here one network is exported once."""
-
-    def remembered(network: UNetWavelet, *, form: Form, size_px: int) -> bytes:
-        weights = b"".join(value.numpy().tobytes() for value in network.state_dict().values())
-        key = (hashlib.sha256(weights).hexdigest(), form, size_px)
-        if key not in _EXPORTED:
-            _EXPORTED[key] = export_branch(network, form=form, size_px=size_px)
-        return _EXPORTED[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(package, "export_branch", remembered)
-        yield
-
-
-@pytest.fixture(scope="module")
-def material(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("material")
-    return {
-        "checkpoint": checkpoint(folder / "last.safetensors", wavelet_form="haar_identity"),
-        "golden": write_png(folder / "golden.png", angiogram()),
-        "patient": write_png(folder / "DOE_JANE_1950.png", angiogram(90, 130, seed=1)),
-    }
-
-
-@pytest.fixture(scope="module")
-def bundle(material: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("bundle") / "tiny"
-    export_bundle(
-        material["checkpoint"],
-        out,
-        info=INFO,
-        golden=material["golden"],
-        parity_images=[material["patient"]],
-        threads=1,
-    )
-    return out
+pytestmark = pytest.mark.usefixtures("one_export_a_network")
 
 
 def test_the_sdk_opens_it_and_its_golden_vectors_hold(bundle: Path) -> None:
@@ -185,124 +133,6 @@ def test_the_default_golden_image_covers_two_by_two_tiles() -> None:
     assert (image.height, image.width) == (768, 1000)
     assert 0.3 < image.fov.mean() < 1.0
     assert "/" not in image.source_id
-
-
-# --- nothing is written
-
-
-def fault_in(name: str, monkeypatch: pytest.MonkeyPatch) -> type[Exception]:
-    if name == "rung 3":
-        from fundusrt.stitching import Stitcher
-
-        add = Stitcher.add
-        monkeypatch.setattr(Stitcher, "add", lambda self, tile, values: add(self, tile, values[::-1]))
-        return ParityError
-    if name == "the golden vectors":
-        from fundusrt_export import golden_vectors
-
-        monkeypatch.setattr(golden_vectors, "_rounded", lambda values: values + np.float32(1e-3))
-        return ParityError
-    if name == "the runtime":
-        from fundusrt.backends.onnxruntime import OnnxRuntimeSession
-
-        run = OnnxRuntimeSession.run
-        monkeypatch.setattr(
-            OnnxRuntimeSession,
-            "run",
-            lambda self, feeds: {k: v * np.float32(0.999) for k, v in run(self, feeds).items()},
-        )
-        return ParityError
-    monkeypatch.setattr(package, "export_branch", lambda *_, **__: b"no model")
-    return BundleError
-
-
-@pytest.mark.parametrize("fault", ["rung 3", "the golden vectors", "the runtime", "the file"])
-@pytest.mark.parametrize("name", ["out", "out.frt"])
-def test_a_fault_leaves_nothing_behind(
-    fault: str, name: str, material: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    error = fault_in(fault, monkeypatch)
-    with pytest.raises(error):
-        export_bundle(material["checkpoint"], tmp_path / name, info=INFO, golden=material["golden"], threads=1)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("name", ["old", "old.frt"])
-def test_an_existing_bundle_is_only_replaced_on_demand(
-    name: str, bundle: Path, material: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    out = tmp_path / name
-    arguments: dict[str, Any] = {"info": INFO, "golden": material["golden"], "threads": 1}
-    if name == "old":
-        shutil.copytree(bundle, out)
-        (out / "extra").write_text("of the old bundle")
-    else:
-        out.write_bytes(b"old")
-    with pytest.raises(
-        OutputError, match="it exists already; expected a new name; choose another, or pass --overwrite"
-    ):
-        export_bundle(material["checkpoint"], out, **arguments)
-    with monkeypatch.context() as patch:  # a failing export keeps the old one
-        fault_in("the golden vectors", patch)
-        with pytest.raises(ParityError):
-            export_bundle(material["checkpoint"], out, overwrite=True, **arguments)
-        assert (out / "extra").exists() if name == "old" else out.read_bytes() == b"old"
-    export_bundle(material["checkpoint"], out, overwrite=True, **arguments)
-    assert Bundle.open(out).manifest.name == "tiny"
-    assert not (out / "extra").exists()
-    assert [path.name for path in tmp_path.iterdir()] == [name]
-
-
-def test_a_folder_that_is_no_bundle_is_never_replaced(material: dict[str, Path], tmp_path: Path) -> None:
-    (tmp_path / "photos").mkdir()
-    with pytest.raises(OutputError, match="something that is no bundle"):
-        export_bundle(material["checkpoint"], tmp_path / "photos", info=INFO, overwrite=True)
-    with pytest.raises(OutputError, match="no folder"):
-        export_bundle(material["checkpoint"], tmp_path / "absent" / "out", info=INFO)
-
-
-def test_checkpoints_that_cannot_be_used(tmp_path: Path) -> None:
-    cases = {
-        "got no tensors of the branch 'large'": checkpoint(tmp_path / "one.safetensors", roles=("small",)),
-        "branch 'large': got NaN or infinity in": checkpoint(tmp_path / "nan.safetensors", broken=True),
-        "expected a checkpoint written by `fundusrt train`": write_png(tmp_path / "picture.png", angiogram()),
-    }
-    config = system_config().to_dict()
-    baseline = system_config(backbone="unet").to_dict()
-    save_checkpoint(tmp_path / "baseline.safetensors", {}, baseline)
-    cases["got backbone unet; expected unet_wavelet"] = tmp_path / "baseline.safetensors"
-    save_checkpoint(tmp_path / "other.safetensors", {}, config, system="ssmaf")
-    cases["got system 'ssmaf'; expected cmwnet"] = tmp_path / "other.safetensors"
-    wrong = {f"{role}.head.weight": np_tensor() for role in ("large", "small")}
-    save_checkpoint(tmp_path / "wrong.safetensors", wrong, config)
-    cases["expected tensors of the configuration's network"] = tmp_path / "wrong.safetensors"
-    for message, path in cases.items():
-        with pytest.raises(InvalidInput, match=message.replace("(", r"\(")):
-            export_bundle(path, tmp_path / "out", info=INFO)
-    assert not (tmp_path / "out").exists()
-
-
-def np_tensor() -> Any:
-    import torch
-
-    return torch.zeros(1)
-
-
-def test_a_network_without_the_form_is_declined(material: dict[str, Path], tmp_path: Path) -> None:
-    path = checkpoint(tmp_path / "db2.safetensors", wave="db2")
-    with pytest.raises(RewriteDeclined, match="export the convolution form"):
-        export_bundle(path, tmp_path / "out", info=INFO, golden=material["golden"])
-    export_bundle(path, tmp_path / "out", info=INFO, golden=material["golden"], form="convolution", threads=1)
-    rung = Bundle.open(tmp_path / "out").certificate.rungs[0]
-    forms = [figure.metric.split(":")[0] for figure in rung.measurements]
-    assert forms == ["large, convolution"] * 2 + ["small, convolution"] * 2
-
-
-def test_a_bad_name_is_refused(material: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"bundle, name: got 'Not A Name'"):
-        export_bundle(
-            material["checkpoint"], tmp_path / "out", info=BundleInfo(name="Not A Name"), golden=material["golden"]
-        )
 
 
 # --- command

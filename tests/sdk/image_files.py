@@ -1,4 +1,4 @@
-"""Image files made byte by byte or by other libraries, so that what `read_image` finds in them is known."""
+"""Image files made byte by byte or by other libraries, so that what `read_image` finds or refuses in them is known."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+from fundusrt.errors import InvalidInput
 
 DATA = Path(os.environ.get("FUNDUSRT_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
@@ -107,3 +111,21 @@ def oriented(upright, orientation: int):
         7: lambda a: np.rot90(a, 2).swapaxes(0, 1),
         8: lambda a: np.rot90(a, -1),
     }[orientation](upright).copy()
+
+
+GREY, RGB = picture(channels=1), picture()
+GREY16, RGB16 = picture(channels=1, bits=16), picture(bits=16)
+ALPHA, ALPHA16 = picture(channels=4), picture(channels=4, bits=16)
+# For a property of files: every example is written to the same path.
+SAME_FILE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+
+
+def refusal(function, *arguments, **options) -> str:
+    """The message of an `InvalidInput`, which must say what was got, what was expected and what to do."""
+    with pytest.raises(InvalidInput) as caught:
+        function(*arguments, **options)
+    error = caught.value
+    assert error.got
+    assert error.expected
+    assert error.fix
+    return str(error)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fundusrt.errors import InvalidInput, UsageError
 from fundusrt_training.models.planar_norm import PlanarGroupNorm, use_planar_norm
+from fundusrt_training.models.unet import UNet
 from fundusrt_training.models.unet_wavelet import UNetWavelet, UNetWaveletConfig
 from tests.tolerances import NETWORK_FORMS_FLOAT64
 from tests.training.test_wavelet import exact_haar, noise
@@ -32,6 +33,32 @@ def count(**fields: Any) -> int:
 def test_parameter_counts(fields: dict[str, Any], expected: int) -> None:
     assert count(**fields) == expected
     assert count(**fields, wavelet_form="haar_identity") == expected
+
+
+def test_doubling_stops_at_max_channels() -> None:
+    fields: dict[str, Any] = {"base": 8, "levels": 6, "wavelet_form": "haar_identity"}
+    config = UNetWaveletConfig(max_channels=96, **fields)
+    assert config.widths == [8, 16, 32, 64, 96, 96, 96]
+    assert config.divisor == 64
+    assert UNetWaveletConfig(**fields).widths == [8, 16, 32, 64, 128, 256, 512]
+    assert [block.align.in_channels for block in UNetWavelet(config).decoder] == [96, 96, 96, 64, 32, 16]
+    assert [block.align.out_channels for block in UNetWavelet(config).decoder] == [96, 96, 64, 32, 16, 8]
+
+
+@pytest.mark.parametrize("network", [UNetWavelet, UNet])
+def test_a_capped_network_trains_all_its_weights(network: Any) -> None:
+    torch.manual_seed(0)
+    model = network(UNetWaveletConfig(base=8, levels=4, max_channels=16))
+    logits = model(torch.rand(1, 3, 32, 16))
+    assert logits.shape == (1, 1, 32, 16)
+    logits.square().sum().backward()
+    assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
+
+
+def test_a_cap_works_with_every_combination() -> None:
+    for fields in (c for c in COMBINATIONS if valid(c)):
+        network = UNetWavelet(dataclasses.replace(SMALL, levels=3, max_channels=16, **fields))  # pyright: ignore
+        assert network(torch.rand(1, 3, 8, 8)).shape == (1, 1, 8, 8)
 
 
 def valid(fields: dict[str, str]) -> bool:
@@ -165,6 +192,11 @@ def test_sizes_are_checked_at_the_door() -> None:
         ),
         ({"gn_groups": 1}, r"unet\.gn_groups: got 1; expected at least 2"),
         ({"levels": 0}, r"unet\.levels: got 0; expected at least 1"),
+        (
+            {"max_channels": 32},
+            r"unet\.max_channels: got 32; expected a multiple of unet.gn_groups 8, at least unet.base",
+        ),
+        ({"max_channels": 100}, r"unet\.max_channels: got 100"),
         ({"highs": "all"}, r"unet\.highs: got 'all'; expected encoder, zero, predicted"),
         (
             {"wavelet_form": "haar_identity", "wave": "db2"},

@@ -16,6 +16,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.tensorboard.writer import SummaryWriter
 
+from fundusrt.preprocess import nearest_index
 from fundusrt_training.data.working_image import WorkingImage
 from fundusrt_training.inference import branch_maps, combine, torch_pipeline
 from fundusrt_training.metrics import dice
@@ -230,9 +231,7 @@ def overlay(
 
 
 def _reduce(mask: npt.NDArray[np.bool_], size: int) -> npt.NDArray[np.bool_]:
-    rows = (2 * np.arange(size) + 1) * mask.shape[0] // (2 * size)
-    columns = (2 * np.arange(size) + 1) * mask.shape[1] // (2 * size)
-    return mask[rows][:, columns]
+    return mask[nearest_index(mask.shape[0], size)][:, nearest_index(mask.shape[1], size)]
 
 
 def _epoch_of_last_step(module: CmwnetModule) -> int:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fundusrt.image import FundusImage
-from fundusrt.manifest import Manifest, PreprocessSpec, TileSpec, WholeImageSpec
+from fundusrt.manifest import PreprocessSpec, TileSpec, WholeImageSpec
 from fundusrt.preprocess import enhance, fit_to_grid, shrink_whole, to_tensor
 from fundusrt.tiling import TileGrid
 
@@ -66,11 +66,6 @@ class ParityInputs:
             large[name] = np.full((whole.size, whole.size), level, np.uint8)
             small[name] = np.full((tile.size, tile.size), level, np.uint8)
         return cls(images, {"large": large, "small": small}, preprocess)
-
-    @classmethod
-    def of_manifest(cls, images: Iterable[FundusImage], manifest: Manifest) -> ParityInputs:
-        """Take the parameters from a manifest."""
-        return cls.of(images, manifest.preprocess, manifest.tile, manifest.whole_image)
 
     def feeds(self, role: Role) -> dict[str, npt.NDArray[np.float32]]:
         """Return the (1, C, h, w) float32 network inputs of a branch by name."""

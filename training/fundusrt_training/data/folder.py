@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fundusrt.errors import InvalidInput
+from fundusrt.inputs import IMAGE_SUFFIXES
 
 __all__ = ["Case", "read_folder", "read_mask"]
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
 
 

@@ -263,4 +263,6 @@ def file_sha256(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise InvalidInput(path, got=error.strerror or str(error), expected="a readable file") from error
+        raise InvalidInput(
+            path, got=error.strerror or str(error), expected="a readable file", fix="check its path and rights"
+        ) from error

@@ -5,6 +5,7 @@ Max-pooling down, 2x2 transposed convolution up, concatenated skips; blocks and 
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import cast
 
 import torch
@@ -20,16 +21,17 @@ class UNet(nn.Module):
     """U-Net.
 
     Args:
-        config: only `in_channels`, `out_channels`, `base`, `levels`, `norm_placement` and `gn_groups` have an effect.
+        config: all fields have an effect but those of the wavelet steps and of the skips.
     """
 
     def __init__(self, config: UNetWaveletConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or UNetWaveletConfig()
-        widths = [config.base * 2**level for level in range(config.levels + 1)]  # 64, 128, 256, 512, 1024
+        widths = config.widths  # 64, 128, 256, 512, 1024
         inputs = [config.in_channels, *widths[:-1]]
         self.encoder = nn.ModuleList(double_conv(c, width, config) for c, width in zip(inputs, widths, strict=True))
-        self.up = nn.ModuleList(nn.ConvTranspose2d(2 * width, width, 2, stride=2) for width in reversed(widths[:-1]))
+        steps = reversed(list(pairwise(widths)))
+        self.up = nn.ModuleList(nn.ConvTranspose2d(below, width, 2, stride=2) for width, below in steps)
         self.decoder = nn.ModuleList(double_conv(2 * width, width, config) for width in reversed(widths[:-1]))
         self.head = nn.Conv2d(config.base, config.out_channels, 1)
 

@@ -18,6 +18,7 @@ trains.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, cast
 
 import torch
@@ -39,6 +40,8 @@ class UNetWaveletConfig:
         base: channels of the first stage; they double per level.
         levels: number of DWT steps; the network has levels + 1 convolution stages ("four levels", "iterated five
             times").
+        max_channels: the doubling stops here, or None for never, as in the paper. A deep and narrow network sees as far
+            as a deep and wide one.
         wave: PyWavelets name of the wavelet.
         dwt_mode: padding mode; irrelevant for Haar on even sizes.
         wavelet_form: `library` (pytorch_wavelets, as in the paper) or `haar_identity` (the same function for Haar,
@@ -56,6 +59,7 @@ class UNetWaveletConfig:
     out_channels: int = 1
     base: int = 64
     levels: int = 4
+    max_channels: int | None = None
     wave: str = "haar"
     dwt_mode: str = "zero"
     wavelet_form: Literal["library", "haar_identity"] = "library"
@@ -77,6 +81,12 @@ class UNetWaveletConfig:
                 got=f"{self.base} channels with unet.gn_groups {self.gn_groups}",
                 expected="a multiple of unet.gn_groups",
                 fix=f"try unet.base {rounded}",
+            )
+        if self.max_channels is not None and (self.max_channels < self.base or self.max_channels % self.gn_groups):
+            raise UsageError(
+                "unet.max_channels",
+                got=self.max_channels,
+                expected=f"a multiple of unet.gn_groups {self.gn_groups}, at least unet.base {self.base}",
             )
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
@@ -115,6 +125,12 @@ class UNetWaveletConfig:
             )
 
     @property
+    def widths(self) -> list[int]:
+        """Channels of each stage, finest first."""
+        doubled = [self.base * 2**level for level in range(self.levels + 1)]
+        return doubled if self.max_channels is None else [min(width, self.max_channels) for width in doubled]
+
+    @property
     def divisor(self) -> int:
         """Height and width of an input must be multiples of this many px."""
         return 2**self.levels
@@ -147,18 +163,19 @@ class UpBlock(nn.Module):
     """Decoder stage: channels halved, inverse wavelet, skip, two convolutions.
 
     Args:
-        channels: channels of the skip features and of the output (C); the input has 2C.
+        channels: channels of the skip features and of the output (C).
+        below: channels of the input: 2C, or C where `max_channels` has stopped the doubling.
         config: the network's configuration.
     """
 
-    def __init__(self, channels: int, config: UNetWaveletConfig) -> None:
+    def __init__(self, channels: int, below: int, config: UNetWaveletConfig) -> None:
         super().__init__()
         self.config = config
-        before = channels if config.align_conv == "pre_1x1" else 2 * channels
-        aligned = channels // 2 if config.align_conv == "split" else 2 * channels
+        before = channels if config.align_conv == "pre_1x1" else below
+        aligned = below // 4 if config.align_conv == "split" else below
         self.align = nn.Conv2d(aligned, channels, 1)
         if config.highs == "predicted" and config.align_conv != "split":
-            self.predict = nn.Conv2d(2 * channels, 3 * before, 1)
+            self.predict = nn.Conv2d(below, 3 * before, 1)
         joined = channels if config.skip == "add" else 2 * channels
         self.convs = double_conv(joined, channels, config)
 
@@ -204,7 +221,7 @@ class UNetWavelet(nn.Module):
     def __init__(self, config: UNetWaveletConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or UNetWaveletConfig()
-        widths = [config.base * 2**level for level in range(config.levels + 1)]  # 64, 128, 256, 512, 1024
+        widths = config.widths  # 64, 128, 256, 512, 1024
         if config.wavelet_form == "library":
             self.down: WaveletDown | HaarDown = WaveletDown(config.wave, config.dwt_mode)
             self.up: WaveletUp | HaarUp = WaveletUp(config.wave, config.dwt_mode, config.size_align)
@@ -212,7 +229,7 @@ class UNetWavelet(nn.Module):
             self.down, self.up = HaarDown(), HaarUp()
         inputs = [config.in_channels, *widths[:-1]]
         self.encoder = nn.ModuleList(double_conv(c, width, config) for c, width in zip(inputs, widths, strict=True))
-        self.decoder = nn.ModuleList(UpBlock(width, config) for width in reversed(widths[:-1]))
+        self.decoder = nn.ModuleList(UpBlock(*pair, config) for pair in reversed(list(pairwise(widths))))
         self.head = nn.Conv2d(config.base, config.out_channels, 1)
 
     @property

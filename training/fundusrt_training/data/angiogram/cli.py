@@ -93,7 +93,9 @@ def _run(out: Path, count: int, seed: int, height: int, width: int, config: Angi
         for name in ("images", "masks", "fov"):
             (out / name).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(out, got=error.strerror, expected="a folder that can be written", fix="choose another place with -o") from error
+        raise OutputError(
+            out, got=error.strerror, expected="a folder that can be written", fix="choose another place with -o"
+        ) from error
     digits = max(4, len(str(count - 1)))
     jobs = [(out, f"{index:0{digits}d}", seed + index, height, width, config) for index in range(count)]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

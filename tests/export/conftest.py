@@ -1,0 +1,58 @@
+"""What the tests of the packaging share: each network exported once, a checkpoint, and the bundle made of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import fundusrt_export.package as package
+from fundusrt_export.branch import Form
+from fundusrt_export.onnx_export import export_branch
+from fundusrt_export.package import export_bundle
+from fundusrt_training.models.unet_wavelet import UNetWavelet
+from tests.export.small_system import INFO, angiogram, checkpoint, write_png
+
+_EXPORTED: dict[tuple[str, str, int], bytes] = {}
+
+
+@pytest.fixture(scope="module")
+def one_export_a_network() -> Iterator[None]:
+    """The exporter takes seconds and is tested elsewhere; here one network is exported once."""
+
+    def remembered(network: UNetWavelet, *, form: Form, size_px: int) -> bytes:
+        weights = b"".join(value.numpy().tobytes() for value in network.state_dict().values())
+        key = (hashlib.sha256(weights).hexdigest(), form, size_px)
+        if key not in _EXPORTED:
+            _EXPORTED[key] = export_branch(network, form=form, size_px=size_px)
+        return _EXPORTED[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(package, "export_branch", remembered)
+        yield
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("material")
+    return {
+        "checkpoint": checkpoint(folder / "last.safetensors", wavelet_form="haar_identity"),
+        "golden": write_png(folder / "golden.png", angiogram()),
+        "patient": write_png(folder / "DOE_JANE_1950.png", angiogram(90, 130, seed=1)),
+    }
+
+
+@pytest.fixture(scope="module")
+def bundle(material: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("bundle") / "tiny"
+    export_bundle(
+        material["checkpoint"],
+        out,
+        info=INFO,
+        golden=material["golden"],
+        parity_images=[material["patient"]],
+        threads=1,
+    )
+    return out
