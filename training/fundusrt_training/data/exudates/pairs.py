@@ -1,0 +1,185 @@
+"""SS-MAF's training pairs: a low-resolution input, the high-resolution image and mask it stands for.
+
+    photograph, mask -> augment at full size -> HR: cubic (mask nearest) -> (x - mean) / std
+                                             -> LR: cubic, of the same augmented photograph
+
+A pair is a pure function of its case and its seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypedDict
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from fundusrt.errors import UsageError
+from fundusrt.image import read_image
+from fundusrt.preprocess import to_8_bit
+from fundusrt_training.data.augmentation import AugmentationConfig, draw_augmentation, jitter
+from fundusrt_training.data.exudates.case import ExudateCase, Mask
+
+__all__ = ["ExudateAugmentation", "ExudateBatch", "ExudatePairs", "PairConfig", "PairDraw"]
+
+Photograph = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class PairConfig:
+    """Sizes (height, width) in px, and the normalisation of input and high-resolution target alike.
+
+    Args:
+        hr: of the outputs.
+        lr: of the input.
+        mean: subtracted from values in [0, 1].
+        std: divided by.
+    """
+
+    hr: tuple[int, int] = (960, 1440)
+    lr: tuple[int, int] = (480, 720)
+    mean: float = 0.5
+    std: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("hr", "lr"):
+            if min(getattr(self, name)) < 16:
+                raise UsageError(f"data.{name}", got=getattr(self, name), expected="two sides of at least 16 px")
+        if self.hr[0] * self.lr[1] != self.hr[1] * self.lr[0] or self.hr[0] % self.lr[0]:
+            raise UsageError("data.hr", got=f"{self.hr} for data.lr {self.lr}", expected="a whole multiple of data.lr")
+        if not self.std > 0:
+            raise UsageError("data.std", got=self.std, expected="above 0")
+
+
+@dataclass(frozen=True)
+class ExudateAugmentation:
+    """Strengths; each of the four steps happens with probability `p`.
+
+    Args:
+        p: probability of colour, of either flip, and of shift with rotation.
+        jitter: brightness, contrast, saturation, hue, as in `AugmentationConfig`.
+        shift: largest shift, as a part of each side.
+        rotate: largest rotation in degrees.
+    """
+
+    p: float = 0.5
+    jitter: tuple[float, float, float, float] = (0.4, 0.4, 0.4, 0.1)
+    shift: float = 0.1
+    rotate: float = 60.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.p <= 1:
+            raise UsageError("aug.p", got=self.p, expected="a probability, 0 to 1")
+        if not 0 <= self.shift < 1:
+            raise UsageError("aug.shift", got=self.shift, expected="0 to below 1")
+        if not 0 <= self.rotate <= 180:
+            raise UsageError("aug.rotate", got=self.rotate, expected="0 to 180 degrees")
+        AugmentationConfig(jitter=self.jitter)
+
+
+class PairDraw(NamedTuple):
+    """Which case, and the seed of everything done to it; no seed: nothing is."""
+
+    case: int
+    seed: tuple[int, ...] | None
+
+
+class ExudateBatch(TypedDict):
+    """One step's data.
+
+    Keys:
+        lr: (N, 3, h, w) float32, normalised.
+        hr: (N, 3, H, W) float32, normalised.
+        labels: (N, H, W) int64, 1 where exudates are.
+        name: names of the cases.
+    """
+
+    lr: Tensor
+    hr: Tensor
+    labels: Tensor
+    name: list[str]
+
+
+class ExudatePairs(Dataset[dict[str, "Tensor | str"]]):
+    """Pairs by `PairDraw`.
+
+    Args:
+        cases: what the draws index.
+        config: sizes and normalisation.
+        augmentation: strengths.
+    """
+
+    def __init__(self, cases: Sequence[ExudateCase], config: PairConfig, augmentation: ExudateAugmentation) -> None:
+        self.cases = cases
+        self.config = config
+        self.augmentation = augmentation
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __getitem__(self, draw: PairDraw) -> dict[str, Tensor | str]:
+        case = self.cases[draw.case]
+        photograph, mask = _colour(case), case.mask()
+        if draw.seed is not None:
+            photograph, mask = augment(photograph, mask, self.augmentation, draw.seed)
+        labels = _resize(mask.astype(np.uint8), self.config.hr, cv2.INTER_NEAREST)
+        return {
+            "lr": self._normal(_resize(photograph, self.config.lr, cv2.INTER_CUBIC)),
+            "hr": self._normal(_resize(photograph, self.config.hr, cv2.INTER_CUBIC)),
+            "labels": torch.from_numpy(labels.astype(np.int64)),
+            "name": case.name,
+        }
+
+    def _normal(self, photograph: Photograph) -> Tensor:
+        values = (photograph.astype(np.float32) / np.float32(255.0) - self.config.mean) / self.config.std
+        return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1).astype(np.float32)))
+
+
+def augment(
+    photograph: Photograph, mask: Mask, config: ExudateAugmentation, seed: tuple[int, ...]
+) -> tuple[Photograph, Mask]:
+    """Return the (H, W, 3) uint8 photograph and its (H, W) bool mask, changed alike; black comes in from outside.
+
+    Args:
+        photograph: RGB.
+        mask: its exudates.
+        config: strengths.
+        seed: of this pair.
+    """
+    random = np.random.default_rng(seed)
+    colour, across, down, move = (bool(value) for value in random.random(4) < config.p)
+    angle, dy, dx = random.uniform(-1.0, 1.0, 3) * (config.rotate, config.shift, config.shift)
+    if colour:
+        changes = draw_augmentation(AugmentationConfig(hflip=0.0, jitter=config.jitter), (*seed, 1))
+        pixels = torch.from_numpy(photograph.transpose(2, 0, 1).astype(np.float32) / np.float32(255.0))
+        changed = jitter(pixels, changes, float(pixels.mean())).numpy().transpose(1, 2, 0)
+        photograph = np.floor(changed * 255.0 + 0.5).astype(np.uint8)
+    if across:
+        photograph, mask = photograph[:, ::-1], mask[:, ::-1]
+    if down:
+        photograph, mask = photograph[::-1], mask[::-1]
+    if move:
+        height, width = mask.shape
+        matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), float(angle), 1.0)
+        matrix[:, 2] += dx * width, dy * height
+        photograph = np.asarray(
+            cv2.warpAffine(np.ascontiguousarray(photograph), matrix, (width, height), flags=cv2.INTER_LINEAR), np.uint8
+        )
+        moved = cv2.warpAffine(mask.astype(np.uint8), matrix, (width, height), flags=cv2.INTER_NEAREST)
+        mask = np.asarray(moved) > 0
+    return np.ascontiguousarray(photograph), np.ascontiguousarray(mask)
+
+
+def _colour(case: ExudateCase) -> Photograph:
+    """Return the photograph as (H, W, 3) RGB uint8; grey is repeated."""
+    pixels = to_8_bit(read_image(case.image).pixels)
+    return np.repeat(pixels[..., None], 3, axis=2) if pixels.ndim == 2 else pixels
+
+
+def _resize(pixels: npt.NDArray[np.uint8], size: tuple[int, int], interpolation: int) -> npt.NDArray[np.uint8]:
+    return np.asarray(cv2.resize(pixels, (size[1], size[0]), interpolation=interpolation), np.uint8)
