@@ -24,6 +24,7 @@ from fundusrt_training.data.leakage import Batch
 from fundusrt_training.errors import TrainingDiverged
 from fundusrt_training.losses.consistency import consistency_loss
 from fundusrt_training.losses.segmentation import SegmentationLoss
+from fundusrt_training.models.deepen import can_deepen, deepened
 from fundusrt_training.models.planar_norm import use_planar_norm
 from fundusrt_training.models.unet import UNet
 from fundusrt_training.models.unet_wavelet import UNetWavelet
@@ -184,7 +185,7 @@ class CmwnetModule(LightningModule):
         }
 
     def start_from(self, state: dict[str, Tensor], config: CmwnetConfig) -> None:
-        """Take over the branches this mode has from the weights of another run.
+        """Take over the branches this mode has from the weights of another run; a shallower network is deepened.
 
         Args:
             state: `large.*` and `small.*` as `weights` returns them; branches this mode lacks are left out, and
@@ -195,7 +196,8 @@ class CmwnetModule(LightningModule):
             UsageError: another network, or no branch in common.
         """
         before, now = replace(config.unet, wavelet_form=self.config.unet.wavelet_form), self.config.unet
-        if config.backbone != self.config.backbone or before != now:
+        deeper = self.config.backbone == "unet_wavelet" and can_deepen(before, now)
+        if config.backbone != self.config.backbone or not (before == now or deeper):
             raise UsageError(
                 "--init",
                 got=f"weights of another network: {config.backbone}, {config.unet}",
@@ -203,7 +205,13 @@ class CmwnetModule(LightningModule):
                 fix="set the same unet.* values",
             )
         own = self.weights()
-        found = {name: value for name, value in state.items() if name in own}
+        branches = [branch for branch in ("large", "small") if any(name.startswith(f"{branch}.") for name in own)]
+        found: dict[str, Tensor] = {}
+        for branch in branches:
+            theirs = _branch(state, branch)
+            if theirs and deeper:
+                theirs = deepened(theirs, before, _branch(own, branch), now)
+            found |= {f"{branch}.{name}": value for name, value in theirs.items()}
         if not found:
             raise UsageError(
                 "--init",
@@ -230,8 +238,12 @@ class CmwnetModule(LightningModule):
             )
         for name, branch in (("large", self.large), ("small", self.small)):
             if branch is not None:
-                mine = {key.removeprefix(f"{name}."): v for key, v in state.items() if key.startswith(f"{name}.")}
-                branch.load_state_dict(mine)
+                branch.load_state_dict(_branch(state, name))
+
+
+def _branch(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """Return the weights of one branch under their own names."""
+    return {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}
 
 
 def _build(config: CmwnetConfig, branch: int) -> Network:
