@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fundusrt.errors import UsageError
+from fundusrt_training.systems.registry import SYSTEMS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,9 +25,9 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("system", type=click.Choice(["cmwnet"]))
-@click.option("--data", type=FOLDER, help="Folder with images/ and masks/ (needed unless --resume).")
-@click.option("--val", type=FOLDER, help="Folder of validation images, scored by the deployed pipeline.")
+@click.argument("system", type=click.Choice(SYSTEMS))
+@click.option("--data", type=FOLDER, help="Folder of images and masks (needed unless --resume).")
+@click.option("--val", type=FOLDER, help="Folder of validation images, scored as they would be in deployment.")
 @click.option("-o", "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="The run's folder.")
 @click.option("--config", "config_file", type=FILE, help="Configuration as JSON; missing keys take their defaults.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="One setting, such as unet.base=16.")
@@ -55,7 +56,6 @@ def train(
     print_config: bool,
 ) -> None:
     """Train SYSTEM on a folder of images and masks."""
-    del system  # one so far; click has checked the name
     if resume and (config_file or settings or init or print_config):
         raise UsageError(
             "--resume",
@@ -66,9 +66,9 @@ def train(
     if not resume and data is None and not print_config:
         raise UsageError("--data", got="nothing", expected="a folder with images/ and masks/")
     from fundusrt_training.configuration import apply_settings
-    from fundusrt_training.systems.cmwnet_config import CmwnetConfig
+    from fundusrt_training.systems.registry import config_type
 
-    config = apply_settings(CmwnetConfig.from_dict(_read_json(config_file)), list(settings))
+    config = apply_settings(config_type(system).from_dict(_read_json(config_file)), list(settings))
     if print_config:
         click.echo(json.dumps(config.to_dict(), indent=2))
         return
@@ -79,7 +79,7 @@ def train(
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     limits = trainer.Limits(max_steps, max_minutes)
     if resume:
-        run = trainer.resume(out, data=data, val=val, cache=cache, limits=limits, progress=progress)
+        run = trainer.resume(out, system=system, data=data, val=val, cache=cache, limits=limits, progress=progress)
     else:
         assert data is not None  # checked above
         run = trainer.train(config, data, out, val=val, init=init, cache=cache, limits=limits, progress=progress)

@@ -1,4 +1,4 @@
-"""What happens around the training steps: recording, validation by the deployed pipeline, saving, stopping in time."""
+"""What happens around the training steps: recording, validation, saving, stopping in time."""
 
 from __future__ import annotations
 
@@ -6,22 +6,16 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.tensorboard.writer import SummaryWriter
 
-from fundusrt.preprocess import nearest_index
-from fundusrt_training.data.working_image import WorkingImage
-from fundusrt_training.inference import branch_maps, combine, torch_pipeline
-from fundusrt_training.metrics import dice
 from fundusrt_training.run_folder import RunFolder
-from fundusrt_training.systems.cmwnet import CmwnetModule
+from fundusrt_training.systems.resumable import ResumableModule
+from fundusrt_training.systems.task import Task
 
 __all__ = ["KeepRun", "RecordSteps", "StopInTime", "StopOnInterrupt", "ValidateImages"]
 
@@ -29,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class RecordSteps(Callback):
-    """Writes losses, learning rate and beta of each step to `metrics.csv` and TensorBoard.
+    """Writes what each step reports to `metrics.csv` and TensorBoard.
 
     Args:
         run: the run's folder.
@@ -49,7 +43,7 @@ class RecordSteps(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Write a row."""
-        module = _cmwnet(pl_module)
+        module = _resumable(pl_module)
         step = module.progress.step
         if step % self.every:
             return
@@ -64,62 +58,52 @@ class RecordSteps(Callback):
 
 
 class ValidateImages(Callback):
-    """Scores validation images by the deployed pipeline at the original resolution; keeps the best weights.
+    """Scores the validation images, records the scores and keeps the best weights.
 
     Args:
         run: the run's folder.
-        images: validation images, already limited to those wanted.
+        task: knows the images and how they are scored.
         every: epochs between validations; the last epoch is always scored.
-        best: best mean Dice so far.
+        best: best score so far.
     """
 
-    def __init__(self, run: RunFolder, images: Sequence[WorkingImage], every: int, best: float) -> None:
+    def __init__(self, run: RunFolder, task: Task, every: int, best: float) -> None:
         self.run = run
-        self.images = images
+        self.task = task
         self.every = every
         self.best = best
         self._last_step = -1
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Score when an epoch is complete and its turn has come."""
-        at = _cmwnet(pl_module).progress
+        at = _resumable(pl_module).progress
         if at.batch == 0 and at.epoch % self.every == 0:
-            self.validate(trainer, _cmwnet(pl_module))
+            self.validate(trainer, _resumable(pl_module))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Score the final weights."""
-        if self._last_step != _cmwnet(pl_module).progress.step:
-            self.validate(trainer, _cmwnet(pl_module))
+        if self._last_step != _resumable(pl_module).progress.step:
+            self.validate(trainer, _resumable(pl_module))
 
-    def validate(self, trainer: Trainer, module: CmwnetModule) -> None:
+    def validate(self, trainer: Trainer, module: ResumableModule) -> None:
         """Score every image, write a row, and save the weights when they are the best so far."""
-        config, step = module.config, module.progress.step
+        step = module.progress.step
         self._last_step = step
-        pipeline = torch_pipeline(config, module.large, module.small)
-        threshold = np.float32(config.infer.threshold)
         started = time.perf_counter()
-        scores: list[float] = []
-        for index, image in enumerate(self.images):
-            maps = branch_maps(pipeline, config.mode, image.whole, image.grid, image.height, image.width)
-            p = combine(pipeline, config.mode, maps, image.original_fov)
-            prediction, reference = p >= threshold, image.original_mask
-            scores.append(dice(prediction, reference))
-            writer = _tensorboard(trainer)
-            if index == 0 and writer is not None:
-                picture = overlay(image.whole, _reduce(prediction, len(image.whole)), image.whole_mask.astype(bool))
-                writer.add_image("validation/overlay", picture, step, dataformats="HWC")
-        mean = float(np.mean(scores))
-        row = {"step": step, "epoch": module.progress.epoch, "dice": mean, "seconds": time.perf_counter() - started}
-        self.run.append_row(
-            "validation.csv", row | {image.name: score for image, score in zip(self.images, scores, strict=True)}
-        )
+        found = self.task.validate()
+        seconds = time.perf_counter() - started
+        row = {"step": step, "epoch": module.progress.epoch, found.metric: found.score, "seconds": seconds}
+        self.run.append_row("validation.csv", row | found.images)
         writer = _tensorboard(trainer)
         if writer is not None:
-            writer.add_scalar("validation/dice", mean, step)
-        logger.info("step %d: validation Dice %.4f on %d images", step, mean, len(scores))
-        if mean > self.best:
-            self.best = mean
-            self.run.save_weights("best", module, validation={"dice": mean, "images": len(scores)})
+            writer.add_scalar(f"validation/{found.metric}", found.score, step)
+            if found.picture is not None:
+                writer.add_image("validation/overlay", found.picture, step, dataformats="HWC")
+        logger.info("step %d: validation %s %.4f on %d images", step, found.metric, found.score, len(found.images))
+        if found.score > self.best:
+            self.best = found.score
+            facts = {found.metric: found.score, "images": len(found.images)}
+            self.run.save_weights("best", module, validation=facts)
 
 
 class KeepRun(Callback):
@@ -145,19 +129,19 @@ class KeepRun(Callback):
     ) -> None:
         """Save in the middle of a long epoch."""
         if time.monotonic() - self._saved_at > 60 * self.minutes:
-            self.save(trainer, _cmwnet(pl_module))
+            self.save(trainer, _resumable(pl_module))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save when an epoch is complete and its turn has come."""
-        at = _cmwnet(pl_module).progress
+        at = _resumable(pl_module).progress
         if at.batch == 0 and at.epoch % self.every == 0:
-            self.save(trainer, _cmwnet(pl_module))
+            self.save(trainer, _resumable(pl_module))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the final state."""
-        self.save(trainer, _cmwnet(pl_module))
+        self.save(trainer, _resumable(pl_module))
 
-    def save(self, trainer: Trainer, module: CmwnetModule) -> None:
+    def save(self, trainer: Trainer, module: ResumableModule) -> None:
         """Write both files."""
         self._saved_at = time.monotonic()
         best = -1.0 if self.validation is None else self.validation.best
@@ -219,22 +203,7 @@ class StopOnInterrupt(Callback):
         self._before = {}
 
 
-def overlay(
-    whole: npt.NDArray[np.uint8], prediction: npt.NDArray[np.bool_], reference: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.uint8]:
-    """Return (H, W, 3) RGB: hits yellow, false alarms red, misses green, over the dimmed image."""
-    picture = np.repeat(whole[..., None], 3, axis=2) if whole.ndim == 2 else whole.copy()
-    picture = (picture * 0.6).astype(np.uint8)
-    picture[..., 0][prediction] = 255
-    picture[..., 1][reference] = 255
-    return picture
-
-
-def _reduce(mask: npt.NDArray[np.bool_], size: int) -> npt.NDArray[np.bool_]:
-    return mask[nearest_index(mask.shape[0], size)][:, nearest_index(mask.shape[1], size)]
-
-
-def _epoch_of_last_step(module: CmwnetModule) -> int:
+def _epoch_of_last_step(module: ResumableModule) -> int:
     at = module.progress
     return at.epoch - 1 if at.batch == 0 else at.epoch
 
@@ -246,7 +215,7 @@ def _tensorboard(trainer: Trainer) -> SummaryWriter | None:
     return None
 
 
-def _cmwnet(module: LightningModule) -> CmwnetModule:
-    if not isinstance(module, CmwnetModule):
-        raise TypeError(f"these callbacks belong to CmwnetModule, not {type(module).__name__}")
+def _resumable(module: LightningModule) -> ResumableModule:
+    if not isinstance(module, ResumableModule):
+        raise TypeError(f"these callbacks belong to ResumableModule, not {type(module).__name__}")
     return module

@@ -6,7 +6,7 @@
     RUN/metrics.csv                     one row a step
     RUN/validation.csv                  one row a validation
     RUN/tensorboard/                    the same, and sample overlays
-    RUN/checkpoints/last.safetensors    weights (and best.safetensors by validation Dice)
+    RUN/checkpoints/last.safetensors    weights (and best.safetensors by the validation score)
     RUN/checkpoints/resume.safetensors  weights, optimiser, schedule and progress: all that `--resume` needs
 
 There is no random state to save: every draw is a function of the seed and of the progress.
@@ -27,8 +27,8 @@ from fundusrt.atomic import atomic_write, write_json
 from fundusrt.errors import OutputError
 from fundusrt_training.checkpoints import load_checkpoint, read_metadata, save_checkpoint
 from fundusrt_training.errors import ResumeError
-from fundusrt_training.systems.cmwnet import CmwnetModule, Progress
-from fundusrt_training.systems.cmwnet_config import CmwnetConfig
+from fundusrt_training.systems.registry import config_type
+from fundusrt_training.systems.resumable import Progress, ResumableModule
 
 __all__ = ["RunFolder"]
 
@@ -45,7 +45,7 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
 
     @classmethod
-    def create(cls, path: Path, config: CmwnetConfig, facts: dict[str, Any]) -> RunFolder:
+    def create(cls, path: Path, config: Any, facts: dict[str, Any]) -> RunFolder:
         """Start a run in a new or empty folder.
 
         Raises:
@@ -96,9 +96,10 @@ class RunFolder:
         """The complete state."""
         return self.checkpoints / "resume.safetensors"
 
-    def config(self) -> CmwnetConfig:
+    def config(self) -> Any:
         """Return the configuration the run was started with."""
-        return CmwnetConfig.from_dict(json.loads((self.path / "config.json").read_text()))
+        kind = config_type(self.facts()["system"])
+        return kind.from_dict(json.loads((self.path / "config.json").read_text()))
 
     def facts(self) -> dict[str, Any]:
         """Return the contents of `run.json`."""
@@ -129,12 +130,14 @@ class RunFolder:
                 fix="restore the data, or start a new run",
             )
 
-    def save_weights(self, name: str, module: CmwnetModule, **extra: Any) -> None:
+    def save_weights(self, name: str, module: ResumableModule, **extra: Any) -> None:
         """Write `checkpoints/NAME.safetensors`: what evaluation and export read."""
         file = self.checkpoints / f"{name}.safetensors"
-        save_checkpoint(file, module.weights(), module.config.to_dict(), step=module.progress.step, extra=extra or None)
+        self._save(file, module.weights(), module, extra)
 
-    def save_resume(self, module: CmwnetModule, optimizer: torch.optim.Optimizer, scheduler: Any, best: float) -> None:
+    def save_resume(
+        self, module: ResumableModule, optimizer: torch.optim.Optimizer, scheduler: Any, best: float
+    ) -> None:
         """Write everything that continuing needs."""
         tensors = {f"model.{name}": value for name, value in module.weights().items()}
         plain: dict[str, Any] = {}
@@ -148,11 +151,14 @@ class RunFolder:
         plain["scheduler"] = scheduler.state_dict()
         plain["progress"] = asdict(module.progress)
         plain["best"] = best
-        config = module.config.to_dict()
-        save_checkpoint(self.resume_file, tensors, config, step=module.progress.step, extra={"training": plain})
+        self._save(self.resume_file, tensors, module, {"training": plain})
 
-    def load_model(self, module: CmwnetModule) -> float:
-        """Put weights and progress back; return the best validation Dice so far."""
+    def _save(self, file: Path, tensors: dict[str, Tensor], module: ResumableModule, extra: dict[str, Any]) -> None:
+        config, system = module.config.to_dict(), self.facts()["system"]
+        save_checkpoint(file, tensors, config, system=system, step=module.progress.step, extra=extra)
+
+    def load_model(self, module: ResumableModule) -> float:
+        """Put weights and progress back; return the best validation score so far."""
         tensors, _ = load_checkpoint(self.resume_file)
         training = read_metadata(self.resume_file)["training"]
         module.load_weights({n.removeprefix("model."): v for n, v in tensors.items() if n.startswith("model.")})

@@ -1,10 +1,10 @@
-"""One training run: data, module, Lightning trainer, run folder; started new or continued exactly."""
+"""One training run of any system: task, Lightning trainer, run folder; started new or continued exactly."""
 
 from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,12 @@ from torch.utils.data import DataLoader
 
 from fundusrt.errors import UsageError
 from fundusrt_training.checkpoints import installed_versions, load_checkpoint, read_metadata
-from fundusrt_training.data.epoch_plan import EpochPlan
-from fundusrt_training.data.folder import read_folder
-from fundusrt_training.data.leakage import Batch, LeakagePairs, epoch_loader
-from fundusrt_training.data.split import split
-from fundusrt_training.data.working_image import WorkingImage, default_cache, file_sha256, prepare_all
+from fundusrt_training.data.working_image import default_cache, file_sha256
+from fundusrt_training.errors import ResumeError
 from fundusrt_training.run_callbacks import KeepRun, RecordSteps, StopInTime, StopOnInterrupt, ValidateImages
 from fundusrt_training.run_folder import RunFolder
-from fundusrt_training.systems.cmwnet import CmwnetModule
-from fundusrt_training.systems.cmwnet_config import CmwnetConfig
+from fundusrt_training.systems.registry import make_task
+from fundusrt_training.systems.task import Task
 
 __all__ = ["Limits", "resume", "train"]
 
@@ -45,7 +42,7 @@ class Limits:
 
 
 def train(
-    config: CmwnetConfig,
+    config: Any,
     data: Path,
     out: Path,
     *,
@@ -55,11 +52,11 @@ def train(
     limits: Limits | None = None,
     progress: bool = False,
 ) -> RunFolder:
-    """Train a CMWNet in a new run folder.
+    """Train a system in a new run folder.
 
     Args:
-        config: the whole configuration.
-        data: folder with `images/` and `masks/`.
+        config: the whole configuration; its class says which system.
+        data: folder of images and masks, in a layout the system reads.
         out: the run's folder.
         val: folder of validation images, or None.
         init: checkpoints whose weights the run begins with, a later one's branches in place of an earlier one's; the
@@ -71,33 +68,41 @@ def train(
     Raises:
         FundusRTError: data, configuration or folder that cannot be used; a loss that is not finite.
     """
+    task = make_task(config)
     facts = {
-        "system": "cmwnet",
+        "system": task.system,
         "data": str(data.resolve()),
         "val": None if val is None else str(val.resolve()),
         "init": [{"path": str(path.resolve()), "sha256": file_sha256(path)} for path in init],
         "versions": installed_versions(),
     }
-    module = CmwnetModule(config)
     for path in init:
-        if "training" in read_metadata(path):
+        before = read_metadata(path)
+        if "training" in before:
             raise UsageError(
                 f"--init {path}",
                 got="a file to resume from, with the optimiser's state",
                 expected="weights alone",
                 fix="take last.safetensors or best.safetensors beside it",
             )
-        state, before = load_checkpoint(path)
-        module.start_from(state, CmwnetConfig.from_dict(before))
-    images, references = _prepare(config, data, val, cache or default_cache())
+        if before["system"] != task.system:
+            raise UsageError(
+                f"--init {path}",
+                got=f"weights of system {before['system']}",
+                expected=task.system,
+                fix=f"give a checkpoint of `fundusrt train {task.system}`",
+            )
+        task.start_from(*load_checkpoint(path))
+    task.prepare(data, val, cache or default_cache())
     run = RunFolder.create(out, config, facts)
-    _fit(run, module, images, references, -1.0, limits or Limits(), progress)
+    _fit(run, task, -1.0, limits or Limits(), progress)
     return run
 
 
 def resume(
     out: Path,
     *,
+    system: str | None = None,
     data: Path | None = None,
     val: Path | None = None,
     cache: Path | None = None,
@@ -108,6 +113,7 @@ def resume(
 
     Args:
         out: the run's folder.
+        system: the system it must be of, or None for any.
         data: where the training data is now, or None for where it was.
         val: the same for the validation data.
         cache: see `train`.
@@ -118,37 +124,34 @@ def resume(
         FundusRTError: no run to continue, or changed data.
     """
     run = RunFolder.open(out)
-    config, facts = run.config(), run.facts()
+    task, facts = make_task(run.config()), run.facts()
+    if system is not None and system != task.system:
+        raise ResumeError(out, got=f"a run of {task.system}", expected=system, fix=f"train {task.system} --resume")
     data = data or Path(facts["data"])
     val = val or (None if facts["val"] is None else Path(facts["val"]))
-    images, references = _prepare(config, data, val, cache or default_cache())
-    module = CmwnetModule(config)
-    best = run.load_model(module)
+    task.prepare(data, val, cache or default_cache())
+    best = run.load_model(task.module)
     for name in ("metrics.csv", "validation.csv"):
-        run.forget_after(name, module.progress.step)
-    _fit(run, module, images, references, best, limits or Limits(), progress)
+        run.forget_after(name, task.module.progress.step)
+    _fit(run, task, best, limits or Limits(), progress)
     return run
 
 
 class EpochData(LightningDataModule):
-    """Gives Lightning the rest of the module's current epoch.
+    """Gives Lightning the rest of the current epoch.
 
     Args:
-        module: knows where the run stands.
-        plan: the windows of every epoch.
-        pairs: the data set.
+        task: knows the data and where the run stands.
     """
 
-    def __init__(self, module: CmwnetModule, plan: EpochPlan, pairs: LeakagePairs) -> None:
+    def __init__(self, task: Task) -> None:
         super().__init__()
-        self.module = module
-        self.plan = plan
-        self.pairs = pairs
+        self.task = task
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[Any]:
         """Return the loader of the current epoch, from the next batch on."""
-        at = self.module.progress
-        return epoch_loader(self.pairs, self.plan, at.epoch, at.batch, self.module.config.run.workers)
+        at = self.task.module.progress
+        return self.task.loader(at.epoch, at.batch)
 
 
 class _RestoreOptimizer(Callback):
@@ -161,48 +164,10 @@ class _RestoreOptimizer(Callback):
         self.run.load_optimizer(trainer.optimizers[0], trainer.lr_scheduler_configs[0].scheduler)
 
 
-def _prepare(
-    config: CmwnetConfig, data: Path, val: Path | None, cache: Path
-) -> tuple[list[WorkingImage], list[WorkingImage]]:
-    spec = config.working_image_spec()
-    cases, held_out = split(read_folder(data), config.split)
-    if val is not None:
-        if held_out:
-            raise UsageError(
-                "--val",
-                got=f"split.fold {config.split.fold}",
-                expected="either a validation folder or a fold",
-                fix="leave --val out, or set split.fold null",
-            )
-        held_out = read_folder(val)
-    images = prepare_all(cases, spec, cache, _report("training"))
-    wanted = config.run.val_images or len(held_out)
-    return images, prepare_all(held_out[:wanted], spec, cache, _report("validation"))
-
-
-def _report(part: str) -> Callable[[int, int], None]:
-    def report(done: int, count: int) -> None:
-        if done % 50 == 0 or done == count:
-            logger.info("%s images prepared: %d of %d", part, done, count)
-
-    return report
-
-
-def _fit(
-    run: RunFolder,
-    module: CmwnetModule,
-    images: list[WorkingImage],
-    references: list[WorkingImage],
-    best: float,
-    limits: Limits,
-    progress: bool,
-) -> None:
-    config = module.config
-    run.check_data({part: {i.name: i.sha256 for i in each} for part, each in (("train", images), ("val", references))})
-    plan = EpochPlan(images, config.tile, config.run.seed, config.optim.batch, config.optim.steps_per_epoch)
-    module.batches_per_epoch = plan.steps
-    branches = {"cmwnet": ("tile", "whole"), "crop": ("tile",), "down": ("whole",)}[config.mode]
-    pairs = LeakagePairs(images, config.preprocess_spec(), config.tile.size, config.aug, branches)
+def _fit(run: RunFolder, task: Task, best: float, limits: Limits, progress: bool) -> None:
+    config, module = task.config, task.module
+    run.check_data(task.hashes())
+    module.batches_per_epoch = task.steps_per_epoch
     at = module.progress
     if at.epoch >= config.optim.epochs or (limits.steps is not None and at.step >= limits.steps):
         raise UsageError(
@@ -211,15 +176,8 @@ def _fit(
             expected="epochs or steps left to train",
             fix="raise --max-steps" if at.epoch < config.optim.epochs else "start a new run with more optim.epochs",
         )
-    logger.info(
-        "%d images, %d tiles (%d with leakage), %d steps an epoch, %d epochs",
-        len(images),
-        plan.tiles,
-        plan.tiles_with_leakage,
-        plan.steps,
-        config.optim.epochs,
-    )
-    validation = ValidateImages(run, references, config.run.val_every, best) if references else None
+    logger.info("%s, %d steps an epoch, %d epochs", task.summary(), task.steps_per_epoch, config.optim.epochs)
+    validation = ValidateImages(run, task, config.run.val_every, best) if task.can_validate else None
     callbacks: list[Any] = [RecordSteps(run, config.run.log_every)]
     if validation is not None:
         callbacks.append(validation)
@@ -251,4 +209,4 @@ def _fit(
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         # Lightning 2.6 uses a class that torch 2.13 renames.
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
-        trainer.fit(module, datamodule=EpochData(module, plan, pairs))
+        trainer.fit(module, datamodule=EpochData(task))

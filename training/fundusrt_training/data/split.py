@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from fundusrt.errors import InvalidInput, UsageError
-from fundusrt_training.data.folder import Case
 
 __all__ = ["SplitConfig", "split"]
+
+AnyCase = TypeVar("AnyCase")
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class SplitConfig:
             raise UsageError("split.fold", got=self.fold, expected=f"0 to {self.folds - 1}, or null")
 
 
-def split(cases: Sequence[Case], config: SplitConfig) -> tuple[list[Case], list[Case]]:
+def split(cases: Sequence[AnyCase], config: SplitConfig) -> tuple[list[AnyCase], list[AnyCase]]:
     """Return the cases to train on and the held-out ones, in the order given; all and none without a fold.
 
     Raises:

@@ -10,18 +10,16 @@ teacher. The ablations `crop` and `down` train one branch with its own loss alon
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
-from torch import Tensor
+from torch import Tensor, nn
 
-from fundusrt.errors import InvalidInput, UsageError
+from fundusrt.errors import UsageError
 from fundusrt_training.data.leakage import Batch
-from fundusrt_training.errors import TrainingDiverged
 from fundusrt_training.losses.consistency import consistency_loss
 from fundusrt_training.losses.segmentation import SegmentationLoss
 from fundusrt_training.models.deepen import can_deepen, deepened
@@ -29,22 +27,14 @@ from fundusrt_training.models.planar_norm import use_planar_norm
 from fundusrt_training.models.unet import UNet
 from fundusrt_training.models.unet_wavelet import UNetWavelet
 from fundusrt_training.systems.cmwnet_config import CmwnetConfig
+from fundusrt_training.systems.resumable import ResumableModule, part_of
 
-__all__ = ["CmwnetModule", "Network", "Progress"]
+__all__ = ["CmwnetModule", "Network"]
 
 Network = UNetWavelet | UNet
 
 
-@dataclass
-class Progress:
-    """Where a run stands: epoch, next batch of that epoch, optimiser steps taken. All random draws follow from it."""
-
-    epoch: int = 0
-    batch: int = 0
-    step: int = 0
-
-
-class CmwnetModule(LightningModule):
+class CmwnetModule(ResumableModule):
     """Both branches, their losses, the optimiser and the average.
 
     Args:
@@ -52,15 +42,14 @@ class CmwnetModule(LightningModule):
             `crop` and `down` start as the branches of `cmwnet` do.
     """
 
+    config: CmwnetConfig
+
     def __init__(self, config: CmwnetConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or CmwnetConfig()
         self.large = None if config.mode == "crop" else _build(config, branch=1 if config.ema.start == "same" else 0)
         self.small = None if config.mode == "down" else _build(config, branch=1)
         self.segmentation_loss = SegmentationLoss(config.loss)
-        self.progress = Progress()
-        self.batches_per_epoch = 0
-        self.values: dict[str, float] = {}
         if config.run.channels_last:
             self.to(memory_format=torch.channels_last)  # pyright: ignore (overload without dtype is missing)
             if config.run.precision == "bf16":
@@ -105,37 +94,21 @@ class CmwnetModule(LightningModule):
         key = (self.config.run.seed, 4) if beta.mode == "run" else (self.config.run.seed, 4, step)
         return float(np.random.default_rng(key).random())
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss; refuse to go on when it is not finite."""
+    def step_losses(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """Return the terms of this step's loss, and its beta where both branches are trained."""
         beta = self.beta(self.progress.step)
-        terms = self.losses(batch, beta)
-        self.values = {name: float(value.detach()) for name, value in terms.items()}
-        self.values["lr"] = float(cast(torch.optim.Optimizer, self.optimizers()).param_groups[0]["lr"])
-        if self.config.mode == "cmwnet":
-            self.values["beta"] = beta
-        if not torch.isfinite(terms["loss"]):
-            raise TrainingDiverged(
-                f"loss at step {self.progress.step} (epoch {self.progress.epoch}, batch {self.progress.batch})",
-                got=", ".join(f"{name} {value:g}" for name, value in self.values.items()),
-                expected=f"finite values; the batch was {', '.join(batch['name'])}",
-                fix="lower optim.lr, or set optim.grad_clip 1.0",
-            )
-        self.log("loss", terms["loss"], prog_bar=True, logger=False, batch_size=len(batch["name"]))
-        return terms["loss"]
+        return self.losses(batch, beta), {"beta": beta} if self.config.mode == "cmwnet" else {}
 
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Step the optimiser, let the whole-image branch follow, and count."""
+    def before_step(self) -> None:
+        """Let the whole-image branch follow between epochs, not after the last: it has trained since it last moved."""
         at = self.progress
-        # Between epochs, not after the last one: the branch that is deployed has trained since it last moved.
         if self.config.ema.every == "epoch" and at.batch == 0 and at.epoch > 0:
             self.follow()
-        super().optimizer_step(*args, **kwargs)
-        at.step += 1
-        at.batch += 1
+
+    def after_step(self) -> None:
+        """Let the whole-image branch follow after each step."""
         if self.config.ema.every == "step":
             self.follow()
-        if at.batch == self.batches_per_epoch:
-            at.epoch, at.batch = at.epoch + 1, 0
 
     def configure_gradient_clipping(
         self,
@@ -175,14 +148,14 @@ class CmwnetModule(LightningModule):
         scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=optim.tmax, eta_min=optim.eta_min)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "epoch"}}
 
-    def weights(self) -> dict[str, Tensor]:
-        """Return the state a checkpoint holds: `large.*` and `small.*`, as far as the mode has them."""
-        return {
-            f"{name}.{key}": value
-            for name, branch in (("large", self.large), ("small", self.small))
-            if branch is not None
-            for key, value in branch.state_dict().items()
-        }
+    @property
+    def label(self) -> str:
+        """Return the mode: what a message calls this module."""
+        return f"mode {self.config.mode}"
+
+    def parts(self) -> dict[str, nn.Module]:
+        """Return `large` and `small`, as far as the mode has them."""
+        return {name: part for name, part in (("large", self.large), ("small", self.small)) if part is not None}
 
     def start_from(self, state: dict[str, Tensor], config: CmwnetConfig) -> None:
         """Take over the branches this mode has from the weights of another run; a shallower network is deepened.
@@ -205,12 +178,11 @@ class CmwnetModule(LightningModule):
                 fix="set the same unet.* values",
             )
         own = self.weights()
-        branches = [branch for branch in ("large", "small") if any(name.startswith(f"{branch}.") for name in own)]
         found: dict[str, Tensor] = {}
-        for branch in branches:
-            theirs = _branch(state, branch)
+        for branch in self.parts():
+            theirs = part_of(state, branch)
             if theirs and deeper:
-                theirs = deepened(theirs, before, _branch(own, branch), now)
+                theirs = deepened(theirs, before, part_of(own, branch), now)
             found |= {f"{branch}.{name}": value for name, value in theirs.items()}
         if not found:
             raise UsageError(
@@ -220,30 +192,6 @@ class CmwnetModule(LightningModule):
                 fix="give a checkpoint of this mode or of mode cmwnet",
             )
         self.load_weights(own | found)
-
-    def load_weights(self, state: dict[str, Tensor]) -> None:
-        """Load what `weights` returned.
-
-        Raises:
-            InvalidInput: names or shapes that do not fit this configuration.
-        """
-        own = self.weights()
-        wrong = sorted(set(own) ^ set(state)) or [n for n in own if own[n].shape != state[n].shape]
-        if wrong:
-            raise InvalidInput(
-                f"weights for mode {self.config.mode}",
-                got=f"{len(wrong)} tensors that do not fit, first {wrong[0]}",
-                expected=f"{len(own)} tensors of the configuration's shapes",
-                fix="use the configuration they were saved with",
-            )
-        for name, branch in (("large", self.large), ("small", self.small)):
-            if branch is not None:
-                branch.load_state_dict(_branch(state, name))
-
-
-def _branch(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    """Return the weights of one branch under their own names."""
-    return {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}
 
 
 def _build(config: CmwnetConfig, branch: int) -> Network:

@@ -1,0 +1,43 @@
+"""The systems by name; a system's modules are imported when it is asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fundusrt.errors import UsageError
+
+if TYPE_CHECKING:
+    from fundusrt_training.systems.task import Task
+
+__all__ = ["SYSTEMS", "config_type", "make_task"]
+
+SYSTEMS = ("cmwnet", "ss-maf")
+
+
+def config_type(system: str) -> type[Any]:
+    """Return the configuration class of a system. Raises UsageError for an unknown one."""
+    if system == "cmwnet":
+        from fundusrt_training.systems.cmwnet_config import CmwnetConfig
+
+        return CmwnetConfig
+    if system == "ss-maf":
+        from fundusrt_training.systems.ss_maf_config import SsMafConfig
+
+        return SsMafConfig
+    raise UsageError("system", got=repr(system), expected=" or ".join(SYSTEMS), fix="update fundusrt")
+
+
+def make_task(config: Any) -> Task:
+    """Return the task of a configuration."""
+    from fundusrt_training.systems.cmwnet_config import CmwnetConfig
+
+    if isinstance(config, CmwnetConfig):
+        from fundusrt_training.systems.cmwnet_task import CmwnetTask
+
+        return CmwnetTask(config)
+    from fundusrt_training.systems.ss_maf_config import SsMafConfig
+    from fundusrt_training.systems.ss_maf_task import SsMafTask
+
+    if not isinstance(config, SsMafConfig):
+        raise TypeError(f"no system has the configuration {type(config).__name__}")
+    return SsMafTask(config)

@@ -1,0 +1,143 @@
+"""SS-MAF's data: photographs augmented at full size, every case once an epoch, validation by IoU over all pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+
+from fundusrt.errors import InvalidInput, UsageError
+from fundusrt_training.data.exudates import ExudateCase, read_exudates
+from fundusrt_training.data.exudates.pairs import ExudateBatch, ExudatePairs, PairDraw
+from fundusrt_training.data.split import split
+from fundusrt_training.data.working_image import file_sha256
+from fundusrt_training.overlay import overlay
+from fundusrt_training.pooled_metrics import PooledMetrics
+from fundusrt_training.systems.ss_maf import SsMafModule
+from fundusrt_training.systems.ss_maf_config import SsMafConfig
+from fundusrt_training.systems.task import Task, Validation, refuse_two_validations
+
+__all__ = ["SsMafTask"]
+
+
+class SsMafTask(Task):
+    """SS-MAF, or one of its streams.
+
+    Args:
+        config: the whole configuration.
+    """
+
+    system = "ss-maf"
+    config: SsMafConfig
+
+    def __init__(self, config: SsMafConfig) -> None:
+        self.config = config
+        self._module = SsMafModule(config)
+        self._cases: list[ExudateCase] = []
+        self._references: list[ExudateCase] = []
+
+    @property
+    def module(self) -> SsMafModule:
+        """The networks and their objective."""
+        return self._module
+
+    def start_from(self, state: dict[str, Tensor], config: dict[str, Any]) -> None:
+        """Begin with another run's network."""
+        before = SsMafConfig.from_dict(config).net
+        if before != self.config.net:
+            raise UsageError(
+                "--init",
+                got=f"weights of another network: {before}",
+                expected=str(self.config.net),
+                fix="set the same net.* values",
+            )
+        self.module.load_weights(state)
+
+    def prepare(self, data: Path, val: Path | None, cache: Path) -> None:
+        """Find the images; they are read when their turn comes, so nothing is cached."""
+        del cache
+        config = self.config
+        refuse_two_validations(val, config.split.fold)
+        self._cases, held_out = split(read_exudates(data), config.split)
+        if val is not None:
+            held_out = read_exudates(val, "test")
+        self._references = held_out[: config.run.val_images or len(held_out)]
+        if len(self._cases) < config.optim.batch:
+            raise InvalidInput(
+                data,
+                got=f"{len(self._cases)} training images",
+                expected=f"at least one batch, {config.optim.batch}",
+                fix="lower optim.batch",
+            )
+        self._pairs = ExudatePairs(self._cases, config.data, config.aug)
+
+    def hashes(self) -> dict[str, dict[str, Any]]:
+        """Return the hashes of photographs and annotations."""
+        parts = (("train", self._cases), ("val", self._references))
+        return {
+            part: {case.name: [file_sha256(file) for file in (case.image, *case.annotation)] for case in cases}
+            for part, cases in parts
+        }
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Every image once; the last, incomplete batch is dropped."""
+        return len(self._cases) // self.config.optim.batch
+
+    def summary(self) -> str:
+        """Return the number of images."""
+        marked = sum(bool(case.annotation) for case in self._cases)
+        return f"{len(self._cases)} images ({marked} with an annotation), {len(self._references)} for validation"
+
+    def loader(self, epoch: int, start: int) -> DataLoader[ExudateBatch]:
+        """Return the images in the epoch's own order."""
+        seed, batch = self.config.run.seed, self.config.optim.batch
+        order = np.random.default_rng((seed, 1, epoch)).permutation(len(self._cases))
+        draws = [PairDraw(int(case), (seed, 2, epoch, int(place))) for place, case in enumerate(order)]
+        batches = [draws[i * batch : (i + 1) * batch] for i in range(start, self.steps_per_epoch)]
+        # The dataset is indexed by draws, which the type of DataLoader does not foresee.
+        return DataLoader(self._pairs, batch_sampler=_Batches(batches), num_workers=self.config.run.workers)  # pyright: ignore
+
+    @property
+    def can_validate(self) -> bool:
+        """Whether there are validation images."""
+        return bool(self._references)
+
+    def validate(self) -> Validation:
+        """Return the IoU over all pixels at the original resolution, probabilities enlarged by nearest neighbour."""
+        pool, device = PooledMetrics(), next(self.module.parameters()).device
+        pairs = ExudatePairs(self._references, self.config.data, self.config.aug)
+        scores: dict[str, float] = {}
+        picture = None
+        for index, case in enumerate(self._references):
+            lr = pairs[PairDraw(index, None)]["lr"]
+            assert isinstance(lr, Tensor), "pairs hold tensors under `lr`"
+            reference = case.mask()
+            p = self.module.probability(lr[None].to(device))
+            p = torch.nn.functional.interpolate(p[:, None], reference.shape, mode="nearest")[0, 0].cpu().numpy()
+            prediction, alone = p > np.float32(0.5), PooledMetrics()
+            pool.add_mask(prediction, reference)
+            alone.add_mask(prediction, reference)
+            scores[case.name] = alone.scores().iou
+            if picture is None:
+                low = ((lr.numpy().transpose(1, 2, 0) * self.config.data.std + self.config.data.mean) * 255).clip(
+                    0, 255
+                )
+                picture = overlay(low.astype(np.uint8), prediction, reference)
+        return Validation("iou", pool.scores().iou, scores, picture)
+
+
+class _Batches(Sampler[list[PairDraw]]):
+    def __init__(self, batches: list[list[PairDraw]]) -> None:
+        self.batches = batches
+
+    def __iter__(self) -> Iterator[list[PairDraw]]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
