@@ -24,7 +24,7 @@ EXIT_REFUSED = 3
 
 _OWN = {name: f"fundusrt.commands.{name}" for name in ("demo", "doctor", "inspect", "run", "verify")}
 _GROUP = "fundusrt.commands"
-_EXTRA = {"evaluate": "train", "export": "export", "generate": "train", "train": "train"}
+_EXTRA = {"degrade": "train", "evaluate": "train", "export": "export", "generate": "train", "train": "train"}
 
 
 def exit_code(error: FundusRTError) -> int:

@@ -94,7 +94,7 @@ def _run(out: Path, count: int, seed: int, height: int, width: int, config: Angi
             (out / name).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
-            out, got=error.strerror, expected="a folder that can be written", fix="choose another place with -o"
+            out, got=error.strerror, expected="a folder that can be written", fix="choose another place"
         ) from error
     digits = max(4, len(str(count - 1)))
     jobs = [(out, f"{index:0{digits}d}", seed + index, height, width, config) for index in range(count)]

@@ -1,0 +1,110 @@
+"""Command line: degrade good photographs, several times each, and record how.
+
+OUT/clean/NAME.png       the photograph, cut to its field of view, square
+OUT/fov/NAME.png         its field of view
+OUT/degraded/NAME_2.png  the third degradation of it
+OUT/index.json           every draw; `regenerate` makes a degraded image again from it and the clean one
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import cv2
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.progress import track
+
+from fundusrt.atomic import write_bytes, write_json
+from fundusrt.errors import OutputError, UsageError
+from fundusrt.image import read_image
+from fundusrt.inputs import collect_images
+from fundusrt_training.data.degradation.degrade import degrade, draw_degradation
+from fundusrt_training.data.degradation.record import Degradation
+from fundusrt_training.data.degradation.square import square_eye
+from fundusrt_training.data.working_image import file_sha256
+
+__all__ = ["degrade_command", "regenerate"]
+
+FORMAT = "fundusrt-degradations/1"
+
+
+@click.command("degrade")
+@click.argument("images", nargs=-1, required=True)
+@click.option("-o", "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="A new folder.")
+@click.option("--count", type=click.IntRange(1), default=4, show_default=True, help="Degradations of each photograph.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all draws.")
+@click.option("--side", type=click.IntRange(96), default=512, show_default=True, help="Sides of the squares in px.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
+def degrade_command(images: tuple[str, ...], out: Path, count: int, seed: int, side: int, workers: int) -> None:
+    """Degrade good photographs IMAGES (files, folders, globs) COUNT times each, recording every draw."""
+    files, errors = collect_images(images)
+    if errors:
+        raise errors[0]
+    make = partial(_degrade_one, out=out, count=count, seed=seed, side=side)
+    _make_folders(out)
+    jobs = list(enumerate(files))
+    entries: list[dict[str, Any]] = []
+    console = Console(stderr=True)
+    if workers == 1:
+        entries = [make(job) for job in track(jobs, "photographs", console=console)]
+    else:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+            entries = list(track(pool.map(make, jobs), "photographs", total=len(jobs), console=console))
+    write_json(out / "index.json", {"format": FORMAT, "seed": seed, "side": side, "images": entries})
+
+
+def regenerate(
+    clean: npt.NDArray[np.uint8], fov: npt.NDArray[np.bool_], record: dict[str, Any]
+) -> npt.NDArray[np.uint8]:
+    """Return the degraded image of a clean one, as `fundusrt degrade` wrote it.
+
+    Args:
+        clean: (H, W, 3) RGB uint8.
+        fov: (H, W) bool.
+        record: the draws, as in the index.
+    """
+    values = degrade(clean.astype(np.float32) / np.float32(255.0), fov, Degradation.from_dict(record))
+    return np.floor(values * np.float32(255.0) + np.float32(0.5)).astype(np.uint8)
+
+
+def _degrade_one(job: tuple[int, Path], out: Path, count: int, seed: int, side: int) -> dict[str, Any]:
+    index, path = job
+    cv2.setNumThreads(1)
+    clean, fov = square_eye(read_image(path), side)
+    name = path.stem
+    _write_png(out / "clean" / f"{name}.png", clean)
+    _write_png(out / "fov" / f"{name}.png", fov.astype(np.uint8) * 255)
+    draws: list[dict[str, Any]] = []
+    for variant in range(count):
+        drawn = draw_degradation(np.random.default_rng((seed, index, variant)), side, side).to_dict()
+        _write_png(out / "degraded" / f"{name}_{variant}.png", regenerate(clean, fov, drawn))
+        draws.append(drawn)
+    return {"name": name, "source": path.name, "sha256": file_sha256(path), "degradations": draws}
+
+
+def _make_folders(out: Path) -> None:
+    if out.is_dir() and any(out.iterdir()):
+        raise UsageError(out, got="a folder that holds something", expected="a new folder", fix="choose another")
+    try:
+        for name in ("clean", "fov", "degraded"):
+            (out / name).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            out, got=error.strerror, expected="a folder that can be written", fix="choose another place with -o"
+        ) from error
+
+
+def _write_png(path: Path, picture: npt.NDArray[np.uint8]) -> None:
+    stored: Any = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    done, stream = cv2.imencode(".png", stored)
+    if not done:
+        raise OutputError(path, got="OpenCV could not encode PNG", expected="an 8-bit picture", fix="report it")
+    write_bytes(path, stream.tobytes())
