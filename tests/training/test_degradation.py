@@ -67,10 +67,10 @@ def test_each_kind_draws_its_steps_and_no_other() -> None:
 def test_ranges_of_the_model_at_512() -> None:
     drawn = [draw_degradation(np.random.default_rng(seed), 512, 512, KINDS) for seed in range(300)]
     for each in drawn:
-        assert each.colour is not None
-        assert each.halo is not None
-        assert each.hole is not None
-        assert each.blur is not None
+        assert isinstance(each.colour, Colour)
+        assert isinstance(each.halo, Halo)
+        assert isinstance(each.hole, Hole)
+        assert isinstance(each.blur, Blur)
         assert 0.7 <= each.colour.brightness <= 1.2
         assert 0.6 <= each.colour.contrast <= 1.4
         assert 0.6 <= each.colour.saturation <= 1.4
@@ -91,8 +91,8 @@ def test_ranges_of_the_model_at_512() -> None:
 
 def test_lengths_grow_with_the_image() -> None:
     small, large = (draw_degradation(np.random.default_rng(3), n, n, KINDS) for n in (512, 1024))
-    assert small.blur is not None
-    assert large.blur is not None
+    assert isinstance(small.blur, Blur)
+    assert isinstance(large.blur, Blur)
     assert large.blur.sigma == pytest.approx(2 * small.blur.sigma)
     assert [s.diameter for s in large.spots] == pytest.approx([2 * s.diameter for s in small.spots])
     assert large.spots[0].height == small.spots[0].height

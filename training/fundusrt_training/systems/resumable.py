@@ -5,6 +5,7 @@ All random draws of a run are functions of its seed and of its progress, so a ru
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -27,7 +28,7 @@ class Progress:
     step: int = 0
 
 
-class ResumableModule(LightningModule):
+class ResumableModule(LightningModule, ABC):
     """A Lightning module that counts its own progress and whose loss must be finite.
 
     Subclasses give `label`, `parts`, `step_losses` and `configure_optimizers`.
@@ -48,17 +49,17 @@ class ResumableModule(LightningModule):
         self.values: dict[str, float] = {}
 
     @property
+    @abstractmethod
     def label(self) -> str:
         """What a message calls this module."""
-        raise NotImplementedError
 
+    @abstractmethod
     def parts(self) -> dict[str, nn.Module]:
         """Return the networks a checkpoint holds, by the first part of their weights' names."""
-        raise NotImplementedError
 
+    @abstractmethod
     def step_losses(self, batch: Any) -> tuple[dict[str, Tensor], dict[str, float]]:
         """Return the terms of this step's loss, `loss` the one to minimise, and further numbers to report."""
-        raise NotImplementedError
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the loss; refuse to go on when it is not finite."""

@@ -10,15 +10,15 @@ from typing import Any
 import click
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fundusrt.atomic import write_bytes, write_json
+from fundusrt.atomic import write_json
 from fundusrt.errors import OutputError, UsageError
 from fundusrt_training.data.angiogram.config import AngiogramConfig
 from fundusrt_training.data.angiogram.eye import NATIVE_HEIGHT, NATIVE_WIDTH
 from fundusrt_training.data.angiogram.generate import MIN_SIDE_PX, generate
+from fundusrt_training.data.png_file import write_png
 
 __all__ = ["generate_command", "write_angiogram"]
 
@@ -33,17 +33,10 @@ def write_angiogram(
     Returns the entry of the index: name, seed, height, width and the facts. Raises OutputError.
     """
     angiogram = generate(seed, height=height, width=width, config=config)
-    _write_png(folder / "images" / f"{name}.png", angiogram.image)
-    _write_png(folder / "masks" / f"{name}.png", angiogram.leakage.astype(np.uint8) * 255)
-    _write_png(folder / "fov" / f"{name}.png", angiogram.fov.astype(np.uint8) * 255)
+    write_png(folder / "images" / f"{name}.png", angiogram.image)
+    write_png(folder / "masks" / f"{name}.png", angiogram.leakage.astype(np.uint8) * 255)
+    write_png(folder / "fov" / f"{name}.png", angiogram.fov.astype(np.uint8) * 255)
     return {"name": name, "seed": seed, "height": height, "width": width, **angiogram.facts}
-
-
-def _write_png(path: Path, picture: NDArray[np.uint8]) -> None:
-    done, stream = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 3])
-    if not done:
-        raise OutputError(path, got="OpenCV could not encode PNG", expected="an 8-bit picture", fix="report it")
-    write_bytes(path, stream.tobytes())
 
 
 def _single_thread() -> None:

@@ -21,13 +21,14 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.progress import track
 
-from fundusrt.atomic import write_bytes, write_json
+from fundusrt.atomic import write_json
 from fundusrt.errors import OutputError, UsageError
 from fundusrt.image import read_image
 from fundusrt.inputs import collect_images
 from fundusrt_training.data.degradation.degrade import degrade, draw_degradation
 from fundusrt_training.data.degradation.record import Degradation
 from fundusrt_training.data.degradation.square import square_eye
+from fundusrt_training.data.png_file import write_png
 from fundusrt_training.data.working_image import file_sha256
 
 __all__ = ["degrade_command", "regenerate"]
@@ -80,12 +81,12 @@ def _degrade_one(job: tuple[int, Path], out: Path, count: int, seed: int, side: 
     cv2.setNumThreads(1)
     clean, fov = square_eye(read_image(path), side)
     name = path.stem
-    _write_png(out / "clean" / f"{name}.png", clean)
-    _write_png(out / "fov" / f"{name}.png", fov.astype(np.uint8) * 255)
+    write_png(out / "clean" / f"{name}.png", clean)
+    write_png(out / "fov" / f"{name}.png", fov.astype(np.uint8) * 255)
     draws: list[dict[str, Any]] = []
     for variant in range(count):
         drawn = draw_degradation(np.random.default_rng((seed, index, variant)), side, side).to_dict()
-        _write_png(out / "degraded" / f"{name}_{variant}.png", regenerate(clean, fov, drawn))
+        write_png(out / "degraded" / f"{name}_{variant}.png", regenerate(clean, fov, drawn))
         draws.append(drawn)
     return {"name": name, "source": path.name, "sha256": file_sha256(path), "degradations": draws}
 
@@ -100,11 +101,3 @@ def _make_folders(out: Path) -> None:
         raise OutputError(
             out, got=error.strerror, expected="a folder that can be written", fix="choose another place with -o"
         ) from error
-
-
-def _write_png(path: Path, picture: npt.NDArray[np.uint8]) -> None:
-    stored: Any = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    done, stream = cv2.imencode(".png", stored)
-    if not done:
-        raise OutputError(path, got="OpenCV could not encode PNG", expected="an 8-bit picture", fix="report it")
-    write_bytes(path, stream.tobytes())
