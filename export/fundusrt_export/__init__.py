@@ -1,9 +1,10 @@
 """Export side of FundusRT: exact rewrites, ONNX, the parity ladder, and certified bundles.
 
-    rewrite/         module rewrites: pytorch_wavelets to fixed convolutions, Haar pairs to the identity form
-    onnx_export.py   one branch to one self-contained ONNX file
+    systems/         one system's export a file: what packaging asks of it
+    rewrite/         module rewrites, each exact: wavelets, normalisations, resizes
+    onnx_trace.py    a deployed module to one self-contained ONNX file
     onnx_checks.py   what such a file must and must not hold
-    parity/          the ladder: measured agreement from PyTorch to the final mask, and its certificate
+    parity/          the ladder: measured agreement from PyTorch to the final answer, and its certificate
     package.py       checkpoint to certified bundle
     cli.py           `fundusrt export`
 

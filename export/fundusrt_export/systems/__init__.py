@@ -13,7 +13,7 @@ from fundusrt_training.checkpoints import read_metadata
 
 __all__ = ["EXPORTS", "open_checkpoint"]
 
-EXPORTS = {"cmwnet": "CmwnetExport", "ss-maf": "SsMafExport"}
+EXPORTS = {"cmwnet": "CmwnetExport", "ss-maf": "SsMafExport", "mage-net": "MageNetExport"}
 """Class of each system's export, in the module of the system's name with `_` for `-`."""
 
 

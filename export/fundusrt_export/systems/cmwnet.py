@@ -24,13 +24,12 @@ from fundusrt_export.parity import ParityInputs, tiled_to_stitched, torch_to_onn
 from fundusrt_export.parity.inputs import Role
 from fundusrt_export.parity.reference import ReferenceMaps, run_reference
 from fundusrt_export.systems.system_export import (
-    CERTIFICATE,
     IDENTITY,
-    MODEL_CARD,
     Measured,
     Progress,
     SystemExport,
     network_spec,
+    stated_fields,
     summary,
 )
 
@@ -103,22 +102,18 @@ class CmwnetExport(SystemExport):
             )
             for name in ROLES
         }
-        return CmwnetManifest(
-            name=info.name,
-            version=info.version,
-            system="cmwnet",
-            label=info.label or "",
-            description=info.description or "",
-            intended_use=info.intended_use,
-            preprocess=config.preprocess_spec(),
-            tile=config.tile_spec(),
-            whole_image=config.whole_spec(),
-            networks=dict(networks),
-            postprocess=config.postprocess_spec(),
-            golden=_GOLDEN,
-            certificate=CERTIFICATE,
-            model_card=MODEL_CARD,
-            files=dict(files),
+        return CmwnetManifest.model_validate(
+            {
+                **stated_fields(info, files),
+                "system": "cmwnet",
+                "label": info.label,
+                "preprocess": config.preprocess_spec(),
+                "tile": config.tile_spec(),
+                "whole_image": config.whole_spec(),
+                "networks": networks,
+                "postprocess": config.postprocess_spec(),
+                "golden": _GOLDEN,
+            }
         )
 
     def measure(

@@ -17,11 +17,10 @@ from fundusrt_export.golden_vectors import golden_photograph
 from fundusrt_export.model_card import BundleInfo
 from fundusrt_export.parity import ParityInputs, deployed_form, torch_to_onnxruntime
 from fundusrt_export.systems.system_export import (
-    CERTIFICATE,
-    MODEL_CARD,
     Measured,
     Progress,
     SystemExport,
+    stated_fields,
     summary,
 )
 
@@ -63,19 +62,15 @@ class FrameExport(SystemExport, Generic[M]):
     def manifest(self, info: BundleInfo, files: Mapping[str, FileRecord]) -> AnyManifest:
         """Return the manifest."""
         (name,) = self.kind.network_roles
-        return self.kind(
-            name=info.name,
-            version=info.version,
-            description=info.description or "",
-            intended_use=info.intended_use,
-            input=self.input,
-            frame=self.frame,
-            networks={name: self.network()},
-            golden=self.golden,
-            certificate=CERTIFICATE,
-            model_card=MODEL_CARD,
-            files=dict(files),
-            **self.own_fields(info),
+        return self.kind.model_validate(
+            {
+                **stated_fields(info, files),
+                "input": self.input,
+                "frame": self.frame,
+                "networks": {name: self.network()},
+                "golden": self.golden,
+                **self.own_fields(info),
+            }
         )
 
     def measure(

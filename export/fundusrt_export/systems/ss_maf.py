@@ -76,7 +76,7 @@ class SsMafExport(FrameExport[SsMafManifest]):
         """Return label, scale and post-processing."""
         return {
             "system": "ss-maf",
-            "label": info.label or "",
+            "label": info.label,
             "output_scale": self.scale,
             "postprocess": self.trained.postprocess,
         }

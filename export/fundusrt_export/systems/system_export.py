@@ -14,7 +14,17 @@ from fundusrt.manifest import AnyManifest, FileRecord, NetworkSpec, TensorSpec, 
 from fundusrt_export.model_card import BundleInfo, BundleWords
 from fundusrt_export.onnx_trace import INPUT
 
-__all__ = ["CERTIFICATE", "IDENTITY", "MODEL_CARD", "Measured", "Progress", "SystemExport", "network_spec", "summary"]
+__all__ = [
+    "CERTIFICATE",
+    "IDENTITY",
+    "MODEL_CARD",
+    "Measured",
+    "Progress",
+    "SystemExport",
+    "network_spec",
+    "stated_fields",
+    "summary",
+]
 
 Progress = Callable[[str], None]
 
@@ -108,6 +118,19 @@ class SystemExport(ABC):
     @abstractmethod
     def card_rows(self) -> list[tuple[str, str]]:
         """Return system and network in words, as titles and texts of the model card."""
+
+
+def stated_fields(info: BundleInfo, files: Mapping[str, FileRecord]) -> dict[str, Any]:
+    """Return the fields of a manifest that do not depend on the system."""
+    return {
+        "name": info.name,
+        "version": info.version,
+        "description": info.description,
+        "intended_use": info.intended_use,
+        "certificate": CERTIFICATE,
+        "model_card": MODEL_CARD,
+        "files": dict(files),
+    }
 
 
 def network_spec(

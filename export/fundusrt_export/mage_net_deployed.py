@@ -1,0 +1,152 @@
+"""MAGE-Net as it is deployed: one enhanced image out, nothing that only the objective needs.
+
+Left out: the structure module's side heads and their average, the stage-1 image as an output (it is computed: the
+supervised attention looks at it), and the other network of a mean teacher. Kept: the whole trunk of the structure
+module. Rewritten, exactly: group normalisations, in two passes; the halves of stage 1, stacked on the batch by
+reshaping. Window means of the guided filter are average pooling already in training.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from fundusrt.errors import UsageError
+from fundusrt_export.onnx_checks import check_graph
+from fundusrt_export.onnx_trace import to_onnx
+from fundusrt_export.rewrite.group_norm import TwoPassGroupNorm, rewrite_group_norms
+from fundusrt_export.rewrite.stacked_halves import StackedHalves, stack_halves
+from fundusrt_training.models.ag_net import GridAttention, GuidedUp
+from fundusrt_training.models.channel_attention import CAB, ChannelAttention
+from fundusrt_training.models.mage_net import FAB, SAM, MageNet, Stage1
+
+__all__ = ["OUTPUT", "DeployedMageNet", "Enhancer", "deployed_enhancer", "export_mage_net", "op_budget"]
+
+OUTPUT = "enhanced"
+
+
+class Enhancer(nn.Module):
+    """The part of MAGE-Net that runs at test time (MAGE-Net paper, Fig. 2); parameters keep their names.
+
+    Args:
+        network: its parts are used, not copied; the structure module's heads are taken off it.
+    """
+
+    def __init__(self, network: MageNet) -> None:
+        super().__init__()
+        self.stage1 = network.stage1
+        self.sam = network.sam
+        self.rsp = network.rsp
+        self.stage2 = network.stage2
+        if self.rsp is not None:
+            self.rsp.heads = nn.ModuleList()
+        self.eval()
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map images (N, 3, H, W) in [0, 1], sides multiples of 16 and at least 96, to the last stage's image."""
+        e, d = self.stage1(image)
+        f, i1 = self.sam(d[0], image)
+        if self.stage2 is None:
+            return cast(Tensor, i1)
+        if self.rsp is None:
+            return cast(Tensor, self.stage2(image, f, e, d, (None, None, None)))
+        _, r3, r2, r1 = self.rsp.features(image)  # 256 @ H/8, 128 @ H/4, 64 @ H/2, 32 @ H
+        return cast(Tensor, self.stage2(image, f, e, d, (r1, r2, r3)))
+
+
+class LastStage(nn.Module):
+    """The training network, of whose answers the last stage's image is kept; always in eval mode.
+
+    Args:
+        network: not copied.
+    """
+
+    def __init__(self, network: MageNet) -> None:
+        super().__init__()
+        self.network = network
+        self.eval()
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map images (N, 3, H, W) to the last stage's image, not clipped."""
+        return self.network(image).stages[-1]
+
+
+class DeployedMageNet(nn.Module):
+    """What is exported: the enhancer under the name that its parameters' names are cut from; always in eval mode.
+
+    Args:
+        network: any form of the network; not copied.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.eval()
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map images (N, 3, H, W) float32 in [0, 1] to (N, 3, H, W) float32, not clipped."""
+        return self.network(image)
+
+
+def deployed_enhancer(network: MageNet, *, example: Tensor | None = None) -> nn.Module:
+    """Return the deployed form of a network, each rewrite proved equal on the example.
+
+    Args:
+        network: eval mode; not modified.
+        example: (N, 3, H, W) for the proofs.
+
+    Raises:
+        UsageError: a network in training mode.
+        RewriteDeclined, RewriteMismatch: a rewrite does not apply, or differs.
+    """
+    if network.training:
+        raise UsageError("network to export", got="training mode", expected="eval mode", fix="call eval()")
+    # Two different images, so that an order that is wrong would show.
+    pair = None if example is None else torch.cat((example[:1], example[:1].flip(2)))
+    stacked = stack_halves(Enhancer(copy.deepcopy(network)), example=pair)
+    return rewrite_group_norms(stacked, example=example)
+
+
+def export_mage_net(deployed: nn.Module, height_px: int, width_px: int) -> bytes:
+    """Export a deployed form to ONNX and check the file.
+
+    Input `image` (batch, 3, H, W) float32 in [0, 1]; output `enhanced` (batch, 3, H, W) float32, not clipped.
+
+    Args:
+        deployed: from `deployed_enhancer`.
+        height_px: rows of the input, a multiple of 16, at least 96.
+        width_px: columns, likewise.
+
+    Raises:
+        ExportError: the exporter failed, or the file holds what it must not (`onnx_checks`).
+    """
+    shape = (3, height_px, width_px)
+    content = to_onnx(DeployedMageNet(deployed), shape, OUTPUT)
+    check_graph(content, input_shape=shape, output_shape=shape, budget=op_budget(deployed))
+    return content
+
+
+# Nodes of a module beside those of the modules inside it.
+_NODES: dict[type[nn.Module], int] = {
+    nn.Conv2d: 1,
+    nn.ReLU: 1,
+    nn.MaxPool2d: 4,  # the structure module's one pool is used at four scales
+    CAB: 2,  # PRelu, Add
+    ChannelAttention: 3,  # mean, Sigmoid, Mul
+    TwoPassGroupNorm: 15,
+    Stage1: 6,  # four times Resize, twice Add
+    StackedHalves: 6 + 12,  # and four times Reshape, Transpose, Reshape
+    SAM: 4,  # Add, Sigmoid, Mul, Add
+    FAB: 9,  # Add, two Resize, two Add, Resize, Concat, PRelu; one to spare
+    GridAttention: 3,  # Add, Relu, Sigmoid
+    GuidedUp: 45,  # Resize of the guide, Concat with its other half, the filter
+}
+
+
+def op_budget(deployed: nn.Module) -> int:
+    """Return the most nodes a deployed form may have."""
+    inside = sum(_NODES.get(type(module), 0) for module in deployed.modules())
+    return inside + 20  # input pyramid of the structure module, joins between the stages, the last Add

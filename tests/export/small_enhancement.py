@@ -1,0 +1,63 @@
+"""A tiny MAGE-Net with random weights, as a checkpoint on disk and as a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from fundusrt_export.model_card import BundleInfo
+from fundusrt_training.checkpoints import save_checkpoint
+from fundusrt_training.configuration import to_dict
+from fundusrt_training.models.ag_net import AgNetConfig
+from fundusrt_training.models.mage_net import MageConfig, MageNet
+
+__all__ = ["INFO", "SIDE", "checkpoint", "net_config", "network"]
+
+SIDE = 96
+INFO = BundleInfo(name="tiny", version="1.4.1", training_data="random numbers")
+
+
+def net_config(**fields: Any) -> MageConfig:
+    return MageConfig(**{"n": 8, "u": 4, "o": 4, "num_cab": 1, "rsp": AgNetConfig(base=4, gn_groups=4), **fields})
+
+
+def network(seed: int = 0, **fields: Any) -> MageNet:
+    """Random weights; the last convolution is scaled so that the image changes by some tenths of white."""
+    torch.manual_seed(seed)
+    made = MageNet(net_config(**fields)).eval()
+    with torch.no_grad():
+        for module in made.modules():
+            if isinstance(module, nn.GroupNorm):
+                nn.init.uniform_(module.weight, 0.5, 1.5)
+                nn.init.uniform_(module.bias, -0.5, 0.5)
+        x = torch.rand(1, 3, SIDE, SIDE)
+        change = float((made(x).stages[-1] - x).abs().max())
+        last = made.sam.to_image if made.stage2 is None else made.stage2.to_image
+        last.weight.mul_(0.4 / change)
+    return made
+
+
+def checkpoint(
+    path: Path,
+    *,
+    parts: tuple[str, ...] = ("student", "teacher"),
+    weights: str | None = None,
+    broken: bool = False,
+    **fields: Any,
+) -> Path:
+    """Write the parts of a mean teacher, each with weights of its own."""
+    state = {
+        f"{part}.{name}": value.clone()
+        for seed, part in enumerate(parts)
+        for name, value in network(seed, **fields).state_dict().items()
+    }
+    if broken:
+        state[f"{parts[-1]}.sam.mask.weight"][0] = float("inf")
+    config: dict[str, Any] = {"net": to_dict(net_config(**fields)), "data": {"side": SIDE}}
+    if weights is not None:
+        config["export"] = {"weights": weights}
+    save_checkpoint(path, state, config, system="mage-net", step=13)
+    return path
