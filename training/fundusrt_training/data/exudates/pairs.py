@@ -25,7 +25,7 @@ from fundusrt.preprocess import to_8_bit
 from fundusrt_training.data.augmentation import AugmentationConfig, draw_augmentation, jitter
 from fundusrt_training.data.exudates.case import ExudateCase, Mask
 
-__all__ = ["ExudateAugmentation", "ExudateBatch", "ExudatePairs", "PairConfig", "PairDraw"]
+__all__ = ["ExudateAugmentation", "ExudateBatch", "ExudatePairs", "PairConfig", "PairDraw", "network_input"]
 
 Photograph = npt.NDArray[np.uint8]
 
@@ -129,15 +129,16 @@ class ExudatePairs(Dataset[dict[str, "Tensor | str"]]):
             photograph, mask = augment(photograph, mask, self.augmentation, draw.seed)
         labels = _resize(mask.astype(np.uint8), self.config.hr, cv2.INTER_NEAREST)
         return {
-            "lr": self._normal(_resize(photograph, self.config.lr, cv2.INTER_CUBIC)),
-            "hr": self._normal(_resize(photograph, self.config.hr, cv2.INTER_CUBIC)),
+            "lr": _normal(_resize(photograph, self.config.lr, cv2.INTER_CUBIC), self.config),
+            "hr": _normal(_resize(photograph, self.config.hr, cv2.INTER_CUBIC), self.config),
             "labels": torch.from_numpy(labels.astype(np.int64)),
             "name": case.name,
         }
 
-    def _normal(self, photograph: Photograph) -> Tensor:
-        values = (photograph.astype(np.float32) / np.float32(255.0) - self.config.mean) / self.config.std
-        return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1).astype(np.float32)))
+
+def network_input(case: ExudateCase, config: PairConfig) -> Tensor:
+    """Return what the network sees of a case, (3, h, w) float32: `lr` of its pair, not augmented."""
+    return _normal(_resize(_colour(case), config.lr, cv2.INTER_CUBIC), config)
 
 
 def augment(
@@ -173,6 +174,11 @@ def augment(
         moved = cv2.warpAffine(mask.astype(np.uint8), matrix, (width, height), flags=cv2.INTER_NEAREST)
         mask = np.asarray(moved) > 0
     return np.ascontiguousarray(photograph), np.ascontiguousarray(mask)
+
+
+def _normal(photograph: Photograph, config: PairConfig) -> Tensor:
+    values = (photograph.astype(np.float32) / np.float32(255.0) - config.mean) / config.std
+    return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1).astype(np.float32)))
 
 
 def _colour(case: ExudateCase) -> Photograph:
