@@ -64,7 +64,8 @@ class SsMafEvaluator(Evaluator[ExudateCase, PooledMetrics]):
 
     def score(self, case: ExudateCase) -> dict[str, PooledMetrics]:
         """Return an image's pixel counts."""
-        p = probability_map(self._module, network_input(case, self.config.data))
+        lr = network_input(case, self.config.data, self.config.net.divisor)
+        p = probability_map(self._module, lr)
         return {self._mode: count_pixels(p, case.mask())}
 
     @classmethod

@@ -67,14 +67,14 @@ class SsMafTask(Task):
         if val is not None:
             held_out = read_exudates(val, "test")
         self._references = held_out[: config.run.val_images or len(held_out)]
-        if len(self._cases) < config.optim.batch:
+        if self.steps_per_epoch < 1:
             raise InvalidInput(
                 data,
-                got=f"{len(self._cases)} training images",
+                got=f"{len(self._cases)} training images, {config.data.repeats} times an epoch",
                 expected=f"at least one batch, {config.optim.batch}",
                 fix="lower optim.batch",
             )
-        self._pairs = ExudatePairs(self._cases, config.data, config.aug)
+        self._pairs = ExudatePairs(self._cases, config.data, config.aug, config.camera)
 
     def hashes(self) -> dict[str, dict[str, Any]]:
         """Return the hashes of photographs and annotations."""
@@ -86,8 +86,8 @@ class SsMafTask(Task):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Every image once; the last, incomplete batch is dropped."""
-        return len(self._cases) // self.config.optim.batch
+        """Every image `data.repeats` times; the last, incomplete batch is dropped."""
+        return len(self._cases) * self.config.data.repeats // self.config.optim.batch
 
     def summary(self) -> str:
         """Return the number of images."""
@@ -97,8 +97,10 @@ class SsMafTask(Task):
     def loader(self, epoch: int, start: int) -> DataLoader[ExudateBatch]:
         """Return the images in the epoch's own order."""
         seed, batch = self.config.run.seed, self.config.optim.batch
-        order = np.random.default_rng((seed, 1, epoch)).permutation(len(self._cases))
-        draws = [PairDraw(int(case), (seed, 2, epoch, int(place))) for place, case in enumerate(order)]
+        order = np.random.default_rng((seed, 1, epoch)).permutation(len(self._cases) * self.config.data.repeats)
+        draws = [
+            PairDraw(int(case) % len(self._cases), (seed, 2, epoch, int(place))) for place, case in enumerate(order)
+        ]
         batches = [draws[i * batch : (i + 1) * batch] for i in range(start, self.steps_per_epoch)]
         # The dataset is indexed by draws, which the type of DataLoader does not foresee.
         return DataLoader(self._pairs, batch_sampler=_Batches(batches), num_workers=self.config.run.workers)  # pyright: ignore
@@ -114,7 +116,7 @@ class SsMafTask(Task):
         scores: dict[str, float] = {}
         picture = None
         for case in self._references:
-            lr = network_input(case, self.config.data)
+            lr = network_input(case, self.config.data, self.config.net.divisor)
             p, reference = probability_map(self.module, lr), case.mask()
             images.append(count_pixels(p, reference))
             scores[case.name] = images[-1].scores().iou
