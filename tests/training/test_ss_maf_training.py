@@ -92,7 +92,7 @@ def test_a_fold_is_held_out(exudates: Path, tmp_path: Path, tiny_ss_maf: Make) -
 
 
 def test_refusals(exudates: Path, tmp_path: Path, tiny_ss_maf: Make) -> None:
-    with pytest.raises(InvalidInput, match=r"got 7 training images, 1 times an epoch; expected at least one batch, 8; "):
+    with pytest.raises(InvalidInput, match=r"got 7 training images, 1 times .*expected at least one batch, 8; "):
         trainer.train(tiny_ss_maf("optim.batch=8"), exudates, tmp_path / "run")
     assert not (tmp_path / "run").exists()
     run = trainer.train(tiny_ss_maf(), exudates, tmp_path / "run", limits=trainer.Limits(1)).path

@@ -11,7 +11,7 @@ import click
 from fundusrt.errors import UsageError
 from fundusrt_training.systems.registry import SYSTEMS
 
-__all__ = ["evaluate", "train"]
+__all__ = ["FILE", "FOLDER", "evaluate", "read_json", "start", "train"]
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -61,15 +61,13 @@ def train(
     from fundusrt_training.configuration import apply_settings
     from fundusrt_training.systems.registry import config_type
 
-    config = apply_settings(config_type(system).from_dict(_read_json(config_file)), list(settings))
+    config = apply_settings(config_type(system).from_dict(read_json(config_file)), list(settings))
     if print_config:
         click.echo(json.dumps(config.to_dict(), indent=2))
         return
-    _start(threads)
+    start(threads)
     from fundusrt_training import trainer
 
-    # Importing Lightning sets its own level; what it says at INFO are advertisements and device listings.
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     limits = trainer.Limits(max_steps, max_minutes)
     if resume:
         run = trainer.resume(out, system=system, data=data, val=val, cache=cache, limits=limits, progress=progress)
@@ -79,7 +77,8 @@ def train(
     click.echo(f"{run.path}: weights in {run.checkpoints}")
 
 
-def _read_json(path: Path | None) -> dict[str, object]:
+def read_json(path: Path | None) -> dict[str, object]:
+    """Return what a file holds, nothing without one. Raises UsageError where it is not JSON."""
     if path is None:
         return {}
     try:
@@ -98,7 +97,7 @@ def _allow_many_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _start(threads: int | None) -> None:
+def start(threads: int | None) -> None:
     """Set up logging to the terminal, and threads."""
     from rich.logging import RichHandler
 
@@ -144,7 +143,7 @@ def evaluate(
     threads: int | None,
 ) -> None:
     """Score CHECKPOINTs of one system on a folder of images with references, and compare them."""
-    _start(threads)
+    start(threads)
     from rich.console import Console
     from rich.progress import Progress
 

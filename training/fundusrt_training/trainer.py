@@ -176,6 +176,8 @@ def _fit(run: RunFolder, task: Task, best: float, limits: Limits, progress: bool
             expected="epochs or steps left to train",
             fix="raise --max-steps" if at.epoch < config.optim.epochs else "start a new run with more optim.epochs",
         )
+    # Importing Lightning sets its own level; what it says at INFO are advertisements and device listings.
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     logger.info("%s, %d steps an epoch, %d epochs", task.summary(), task.steps_per_epoch, config.optim.epochs)
     validation = ValidateImages(run, task, config.run.val_every, best) if task.can_validate else None
     callbacks: list[Any] = [RecordSteps(run, config.run.log_every)]
