@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from fundusrt.errors import UsageError
 
 if TYPE_CHECKING:
+    from fundusrt_training.systems.evaluator import Evaluator
     from fundusrt_training.systems.task import Task
 
-__all__ = ["SYSTEMS", "config_type", "make_task"]
+__all__ = ["SYSTEMS", "config_type", "evaluator_type", "make_task"]
 
 SYSTEMS = ("cmwnet", "ss-maf")
 
@@ -24,6 +25,19 @@ def config_type(system: str) -> type[Any]:
         from fundusrt_training.systems.ss_maf_config import SsMafConfig
 
         return SsMafConfig
+    raise UsageError("system", got=repr(system), expected=" or ".join(SYSTEMS), fix="update fundusrt")
+
+
+def evaluator_type(system: str) -> type[Evaluator[Any, Any]]:
+    """Return the class that scores a system's checkpoints. Raises UsageError for an unknown one."""
+    if system == "cmwnet":
+        from fundusrt_training.systems.cmwnet_evaluator import CmwnetEvaluator
+
+        return CmwnetEvaluator
+    if system == "ss-maf":
+        from fundusrt_training.systems.ss_maf_evaluator import SsMafEvaluator
+
+        return SsMafEvaluator
     raise UsageError("system", got=repr(system), expected=" or ".join(SYSTEMS), fix="update fundusrt")
 
 

@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from fundusrt.errors import InvalidInput, UsageError
 from fundusrt_training.data.exudates import ExudateCase, read_exudates
-from fundusrt_training.data.exudates.pairs import ExudateBatch, ExudatePairs, PairDraw
+from fundusrt_training.data.exudates.pairs import ExudateBatch, ExudatePairs, PairDraw, network_input
 from fundusrt_training.data.split import split
 from fundusrt_training.data.working_image import file_sha256
 from fundusrt_training.overlay import overlay
-from fundusrt_training.pooled_metrics import PooledMetrics
+from fundusrt_training.pooled_metrics import PooledMetrics, pooled_figures
 from fundusrt_training.systems.ss_maf import SsMafModule
 from fundusrt_training.systems.ss_maf_config import SsMafConfig
+from fundusrt_training.systems.ss_maf_evaluator import count_pixels, exudate_mask, probability_map
 from fundusrt_training.systems.task import Task, Validation, refuse_two_validations
 
 __all__ = ["SsMafTask"]
@@ -111,27 +111,22 @@ class SsMafTask(Task):
         return bool(self._references)
 
     def validate(self) -> Validation:
-        """Return the IoU over all pixels at the original resolution, probabilities enlarged by nearest neighbour."""
-        pool, device = PooledMetrics(), next(self.module.parameters()).device
-        pairs = ExudatePairs(self._references, self.config.data, self.config.aug, divisor=self.config.net.divisor)
+        """Return the IoU over all pixels, as `fundusrt evaluate` counts them."""
+        images: list[PooledMetrics] = []
         scores: dict[str, float] = {}
         picture = None
-        for index, case in enumerate(self._references):
-            lr = pairs[PairDraw(index, None)]["lr"]
-            assert isinstance(lr, Tensor), "pairs hold tensors under `lr`"
-            reference = case.mask()
-            p = self.module.probability(lr[None].to(device))
-            p = torch.nn.functional.interpolate(p[:, None], reference.shape, mode="nearest")[0, 0].cpu().numpy()
-            prediction, alone = p > np.float32(0.5), PooledMetrics()
-            pool.add_mask(prediction, reference)
-            alone.add_mask(prediction, reference)
-            scores[case.name] = alone.scores().iou
+        for case in self._references:
+            lr = network_input(case, self.config.data, self.config.net.divisor)
+            p, reference = probability_map(self.module, lr), case.mask()
+            images.append(count_pixels(p, reference))
+            scores[case.name] = images[-1].scores().iou
             if picture is None:
                 low = ((lr.numpy().transpose(1, 2, 0) * self.config.data.std + self.config.data.mean) * 255).clip(
                     0, 255
                 )
-                picture = overlay(low.astype(np.uint8), prediction, reference)
-        return Validation("iou", pool.scores().iou, scores, picture)
+                picture = overlay(low.astype(np.uint8), exudate_mask(p, reference.shape), reference)
+        pool = pooled_figures(images, np.arange(len(images))[None])
+        return Validation("iou", float(pool["iou"][0]), scores, picture)
 
 
 class _Batches(Sampler[list[PairDraw]]):

@@ -26,7 +26,7 @@ from fundusrt_training.data.augmentation import AugmentationConfig, draw_augment
 from fundusrt_training.data.exudates.camera import CameraAugmentation, through_another_camera
 from fundusrt_training.data.exudates.case import ExudateCase, Mask
 
-__all__ = ["ExudateAugmentation", "ExudateBatch", "ExudatePairs", "PairConfig", "PairDraw"]
+__all__ = ["ExudateAugmentation", "ExudateBatch", "ExudatePairs", "PairConfig", "PairDraw", "network_input"]
 
 Photograph = npt.NDArray[np.uint8]
 
@@ -178,19 +178,21 @@ class ExudatePairs(Dataset[dict[str, "Tensor | str"]]):
         elif config.window is not None:
             lr = config.input_size(*mask.shape, self.divisor)
             hr = (lr[0] * config.hr[0] // config.lr[0], lr[1] * config.hr[1] // config.lr[1])
-        if config.channels == "green":
-            photograph = np.repeat(photograph[..., 1:2], 3, axis=2)
+        photograph = _seen(photograph, config)
         labels = _resize(mask.astype(np.uint8), hr, cv2.INTER_NEAREST)
         return {
-            "lr": self._normal(_resize(photograph, lr, cv2.INTER_CUBIC)),
-            "hr": self._normal(_resize(photograph, hr, cv2.INTER_CUBIC)),
+            "lr": _normal(_resize(photograph, lr, cv2.INTER_CUBIC), config),
+            "hr": _normal(_resize(photograph, hr, cv2.INTER_CUBIC), config),
             "labels": torch.from_numpy(labels.astype(np.int64)),
             "name": case.name,
         }
 
-    def _normal(self, photograph: Photograph) -> Tensor:
-        values = (photograph.astype(np.float32) / np.float32(255.0) - self.config.mean) / self.config.std
-        return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1).astype(np.float32)))
+
+def network_input(case: ExudateCase, config: PairConfig, divisor: int = 16) -> Tensor:
+    """Return what the network sees of a whole case, (3, h, w) float32, not augmented; `PairConfig.input_size`."""
+    photograph = _colour(case)
+    size = config.input_size(photograph.shape[0], photograph.shape[1], divisor)
+    return _normal(_resize(_seen(photograph, config), size, cv2.INTER_CUBIC), config)
 
 
 def augment(
@@ -258,6 +260,16 @@ def window(
     out[: part.shape[0], : part.shape[1]] = part
     labels[: part.shape[0], : part.shape[1]] = mask[top : top + rows, left : left + columns]
     return out, labels
+
+
+def _seen(photograph: Photograph, config: PairConfig) -> Photograph:
+    """Return the channels the network sees, (H, W, 3)."""
+    return np.repeat(photograph[..., 1:2], 3, axis=2) if config.channels == "green" else photograph
+
+
+def _normal(photograph: Photograph, config: PairConfig) -> Tensor:
+    values = (photograph.astype(np.float32) / np.float32(255.0) - config.mean) / config.std
+    return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1).astype(np.float32)))
 
 
 def _colour(case: ExudateCase) -> Photograph:
