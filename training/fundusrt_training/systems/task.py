@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,14 @@ class Validation:
         score: over all images.
         images: further numbers by image name, for the record.
         picture: (H, W, 3) uint8 RGB of the first image, or None.
+        further: more numbers over all images by name, for the record.
     """
 
     metric: str
     score: float
     images: dict[str, float]
     picture: npt.NDArray[np.uint8] | None = None
+    further: dict[str, float] = field(default_factory=dict)
 
 
 class Task(ABC):
