@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SYSTEMS", "config_type", "make_task"]
 
-SYSTEMS = ("cmwnet", "ss-maf", "vessel")
+SYSTEMS = ("cmwnet", "ss-maf", "vessel", "mage-net")
 
 
 def config_type(system: str) -> type[Any]:
@@ -28,6 +28,10 @@ def config_type(system: str) -> type[Any]:
         from fundusrt_training.systems.vessel_config import VesselConfig
 
         return VesselConfig
+    if system == "mage-net":
+        from fundusrt_training.systems.mage_net_config import MageNetConfig
+
+        return MageNetConfig
     raise UsageError("system", got=repr(system), expected=" or ".join(SYSTEMS), fix="update fundusrt")
 
 
@@ -51,4 +55,10 @@ def make_task(config: Any) -> Task:
         from fundusrt_training.systems.vessel_task import VesselTask
 
         return VesselTask(config)
+    from fundusrt_training.systems.mage_net_config import MageNetConfig
+
+    if isinstance(config, MageNetConfig):
+        from fundusrt_training.systems.mage_net_task import MageNetTask
+
+        return MageNetTask(config)
     raise TypeError(f"no system has the configuration {type(config).__name__}")

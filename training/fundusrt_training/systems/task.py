@@ -57,6 +57,20 @@ class Task(ABC):
     def start_from(self, state: dict[str, Tensor], config: dict[str, Any]) -> None:
         """Begin with the weights of another run and its configuration. Raises UsageError where they do not fit."""
 
+    def start_from_other(self, system: str, state: dict[str, Tensor], config: dict[str, Any]) -> None:
+        """Begin with the weights of another system's run.
+
+        Raises:
+            UsageError: this system has no use for them.
+        """
+        del state, config
+        raise UsageError(
+            "--init",
+            got=f"weights of system {system}",
+            expected=self.system,
+            fix=f"give a checkpoint of `fundusrt train {self.system}`",
+        )
+
     @abstractmethod
     def prepare(self, data: Path, val: Path | None, cache: Path) -> None:
         """Read the data. Raises FundusRTError where it cannot be used."""

@@ -16,6 +16,7 @@ from fundusrt_training.data.split import split
 from fundusrt_training.data.vessels import read_vessels
 from fundusrt_training.data.vessels.crops import CropDraw, VesselBatch, VesselCrops
 from fundusrt_training.overlay import overlay
+from fundusrt_training.systems.preparation_log import log_preparation
 from fundusrt_training.systems.task import Task, Validation, refuse_two_validations
 from fundusrt_training.systems.vessel import VesselModule, vessel_probability
 from fundusrt_training.systems.vessel_config import VesselConfig
@@ -74,9 +75,10 @@ class VesselTask(Task):
                 fix="lower data.batch",
             )
         wanted = config.run.val_images or len(held_out)
-        self._eyes = frame_eyes(files, config.data.side, cache)
-        self._references = frame_eyes(held_out[:wanted], config.data.side, cache)
-        self._crops = VesselCrops(self._eyes, config.data.crop or config.data.side, config.aug)
+        side = config.data.side
+        self._eyes = frame_eyes(files, side, cache, log_preparation("training"))
+        self._references = frame_eyes(held_out[:wanted], side, cache, log_preparation("validation"))
+        self._crops = VesselCrops(self._eyes, config.data.crop or side, config.aug)
 
     def hashes(self) -> dict[str, dict[str, Any]]:
         """Return the hashes of photographs and masks."""
