@@ -93,10 +93,11 @@ class ValidateImages(Callback):
         found = self.task.validate()
         seconds = time.perf_counter() - started
         row = {"step": step, "epoch": module.progress.epoch, found.metric: found.score, "seconds": seconds}
-        self.run.append_row("validation.csv", row | found.images)
+        self.run.append_row("validation.csv", row | found.further | found.images)
         writer = _tensorboard(trainer)
         if writer is not None:
-            writer.add_scalar(f"validation/{found.metric}", found.score, step)
+            for name, value in {found.metric: found.score, **found.further}.items():
+                writer.add_scalar(f"validation/{name}", value, step)
             if found.picture is not None:
                 writer.add_image("validation/overlay", found.picture, step, dataformats="HWC")
         logger.info("step %d: validation %s %.4f on %d images", step, found.metric, found.score, len(found.images))

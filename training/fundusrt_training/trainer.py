@@ -85,14 +85,10 @@ def train(
                 expected="weights alone",
                 fix="take last.safetensors or best.safetensors beside it",
             )
-        if before["system"] != task.system:
-            raise UsageError(
-                f"--init {path}",
-                got=f"weights of system {before['system']}",
-                expected=task.system,
-                fix=f"give a checkpoint of `fundusrt train {task.system}`",
-            )
-        task.start_from(*load_checkpoint(path))
+        if before["system"] == task.system:
+            task.start_from(*load_checkpoint(path))
+        else:
+            task.start_from_other(before["system"], *load_checkpoint(path))
     task.prepare(data, val, cache or default_cache())
     run = RunFolder.create(out, config, facts)
     _fit(run, task, -1.0, limits or Limits(), progress)

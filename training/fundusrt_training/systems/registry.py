@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SYSTEMS", "config_type", "evaluator_type", "make_task"]
 
-SYSTEMS = ("cmwnet", "ss-maf")
+SYSTEMS = ("cmwnet", "ss-maf", "vessel", "mage-net")
 
 
 def config_type(system: str) -> type[Any]:
@@ -25,6 +25,14 @@ def config_type(system: str) -> type[Any]:
         from fundusrt_training.systems.ss_maf_config import SsMafConfig
 
         return SsMafConfig
+    if system == "vessel":
+        from fundusrt_training.systems.vessel_config import VesselConfig
+
+        return VesselConfig
+    if system == "mage-net":
+        from fundusrt_training.systems.mage_net_config import MageNetConfig
+
+        return MageNetConfig
     raise UsageError("system", got=repr(system), expected=" or ".join(SYSTEMS), fix="update fundusrt")
 
 
@@ -50,8 +58,21 @@ def make_task(config: Any) -> Task:
 
         return CmwnetTask(config)
     from fundusrt_training.systems.ss_maf_config import SsMafConfig
-    from fundusrt_training.systems.ss_maf_task import SsMafTask
 
-    if not isinstance(config, SsMafConfig):
-        raise TypeError(f"no system has the configuration {type(config).__name__}")
-    return SsMafTask(config)
+    if isinstance(config, SsMafConfig):
+        from fundusrt_training.systems.ss_maf_task import SsMafTask
+
+        return SsMafTask(config)
+    from fundusrt_training.systems.vessel_config import VesselConfig
+
+    if isinstance(config, VesselConfig):
+        from fundusrt_training.systems.vessel_task import VesselTask
+
+        return VesselTask(config)
+    from fundusrt_training.systems.mage_net_config import MageNetConfig
+
+    if isinstance(config, MageNetConfig):
+        from fundusrt_training.systems.mage_net_task import MageNetTask
+
+        return MageNetTask(config)
+    raise TypeError(f"no system has the configuration {type(config).__name__}")

@@ -64,8 +64,7 @@ class SsMafEvaluator(Evaluator[ExudateCase, PooledMetrics]):
 
     def score(self, case: ExudateCase) -> dict[str, PooledMetrics]:
         """Return an image's pixel counts."""
-        lr = network_input(case, self.config.data, self.config.net.divisor)
-        p = probability_map(self._module, lr)
+        p = probability_map(self._module, network_input(case, self.config.data, self.config.net.divisor))
         return {self._mode: count_pixels(p, case.mask())}
 
     @classmethod

@@ -178,7 +178,7 @@ class ExudatePairs(Dataset[dict[str, "Tensor | str"]]):
         elif config.window is not None:
             lr = config.input_size(*mask.shape, self.divisor)
             hr = (lr[0] * config.hr[0] // config.lr[0], lr[1] * config.hr[1] // config.lr[1])
-        photograph = _chosen_channels(photograph, config)
+        photograph = _seen(photograph, config)
         labels = _resize(mask.astype(np.uint8), hr, cv2.INTER_NEAREST)
         return {
             "lr": _normal(_resize(photograph, lr, cv2.INTER_CUBIC), config),
@@ -189,10 +189,10 @@ class ExudatePairs(Dataset[dict[str, "Tensor | str"]]):
 
 
 def network_input(case: ExudateCase, config: PairConfig, divisor: int = 16) -> Tensor:
-    """Return what the network sees of a whole photograph, (3, h, w) float32: `lr` of its pair, not augmented."""
-    photograph = _chosen_channels(_colour(case), config)
-    height, width = photograph.shape[:2]
-    return _normal(_resize(photograph, config.input_size(height, width, divisor), cv2.INTER_CUBIC), config)
+    """Return what the network sees of a whole case, (3, h, w) float32, not augmented; `PairConfig.input_size`."""
+    photograph = _colour(case)
+    size = config.input_size(photograph.shape[0], photograph.shape[1], divisor)
+    return _normal(_resize(_seen(photograph, config), size, cv2.INTER_CUBIC), config)
 
 
 def augment(
@@ -262,7 +262,8 @@ def window(
     return out, labels
 
 
-def _chosen_channels(photograph: Photograph, config: PairConfig) -> Photograph:
+def _seen(photograph: Photograph, config: PairConfig) -> Photograph:
+    """Return the channels the network sees, (H, W, 3)."""
     return np.repeat(photograph[..., 1:2], 3, axis=2) if config.channels == "green" else photograph
 
 
