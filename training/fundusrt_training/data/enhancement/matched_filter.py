@@ -87,7 +87,7 @@ def _even(green: Map, fov: npt.NDArray[np.bool_]) -> Map:
         )
 
     difference = green - mean(green)
-    return difference / np.sqrt(mean(difference**2) + np.float32(1.0)) * weight
+    return np.asarray(difference / np.sqrt(mean(difference**2) + np.float32(1.0)) * weight, np.float32)
 
 
 def _kernel(sigma: float, direction: int) -> Map:

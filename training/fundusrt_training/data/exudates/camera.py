@@ -79,4 +79,4 @@ def _plane(height: int, width: int, angle: float) -> Plane:
     """Return a plane from -1 to 1 across the image's diagonal extent in the direction `angle` (radians)."""
     y = np.linspace(-1.0, 1.0, height, dtype=np.float32)[:, None] * np.float32(np.sin(angle))
     x = np.linspace(-1.0, 1.0, width, dtype=np.float32)[None, :] * np.float32(np.cos(angle))
-    return (y + x) / np.float32(abs(np.sin(angle)) + abs(np.cos(angle)))
+    return np.asarray((y + x) / (abs(np.sin(angle)) + abs(np.cos(angle))), np.float32)

@@ -176,7 +176,7 @@ class ExudatePairs(Dataset[dict[str, "Tensor | str"]]):
             if config.window is not None:
                 photograph, mask = window(photograph, mask, config.window, config.window_marked, (*draw.seed, 3))
         elif config.window is not None:
-            lr = config.input_size(*mask.shape, self.divisor)
+            lr = config.input_size(mask.shape[0], mask.shape[1], self.divisor)
             hr = (lr[0] * config.hr[0] // config.lr[0], lr[1] * config.hr[1] // config.lr[1])
         photograph = _seen(photograph, config)
         labels = _resize(mask.astype(np.uint8), hr, cv2.INTER_NEAREST)
