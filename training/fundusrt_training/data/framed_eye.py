@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from fundusrt.image import read_image
 from fundusrt_training.data.cached_array import cached_array
@@ -19,7 +21,7 @@ from fundusrt_training.data.field_frame import FieldFrame
 from fundusrt_training.data.folder import read_mask
 from fundusrt_training.data.working_image import file_sha256
 
-__all__ = ["EyeFiles", "FramedEye", "frame_eye", "frame_eyes"]
+__all__ = ["EyeFiles", "FramedEye", "frame_eye", "frame_eyes", "to_planes"]
 
 Bytes = npt.NDArray[np.uint8]
 # Raise when the planes change meaning.
@@ -95,6 +97,11 @@ def frame_eyes(
         if progress is not None:
             progress(len(eyes), len(files))
     return eyes
+
+
+def to_planes(pixels: Bytes) -> Tensor:
+    """Return (C, H, W) float32 in [0, 1] of (H, W, C) uint8."""
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)).astype(np.float32) / np.float32(255.0))
 
 
 def _planes(files: EyeFiles, side: int) -> Bytes:

@@ -21,8 +21,7 @@ from fundusrt_training.data.enhancement import (
     pair_degradation,
     read_enhancement,
 )
-from fundusrt_training.data.enhancement.pairs import to_planes
-from fundusrt_training.data.framed_eye import FramedEye, frame_eyes
+from fundusrt_training.data.framed_eye import FramedEye, frame_eyes, to_planes
 from fundusrt_training.data.split import split
 from fundusrt_training.enhancement_metrics import psnr, ssim
 from fundusrt_training.systems.mage_net import MageNetModule

@@ -12,8 +12,7 @@ import numpy.typing as npt
 from fundusrt.errors import InvalidInput
 from fundusrt_training.checkpoints import load_checkpoint, read_metadata
 from fundusrt_training.data.cached_array import cached_array
-from fundusrt_training.data.enhancement.pairs import to_planes
-from fundusrt_training.data.framed_eye import EyeFiles, FramedEye, frame_eye
+from fundusrt_training.data.framed_eye import EyeFiles, FramedEye, frame_eye, to_planes
 from fundusrt_training.data.working_image import file_sha256
 from fundusrt_training.systems.vessel import VesselModule, vessel_probability
 from fundusrt_training.systems.vessel_config import VesselConfig

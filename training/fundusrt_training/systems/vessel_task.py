@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from fundusrt.errors import InvalidInput, UsageError
-from fundusrt_training.data.framed_eye import FramedEye, frame_eyes
+from fundusrt_training.data.framed_eye import FramedEye, frame_eyes, to_planes
 from fundusrt_training.data.split import split
 from fundusrt_training.data.vessels import read_vessels
 from fundusrt_training.data.vessels.crops import CropDraw, VesselBatch, VesselCrops
@@ -116,8 +115,7 @@ class VesselTask(Task):
         for eye in self._references:
             pixels, fov, vessels = eye.read()
             assert isinstance(vessels, np.ndarray), "references are prepared with their vessels"
-            image = torch.from_numpy(pixels.astype(np.float32) / np.float32(255.0)).permute(2, 0, 1)
-            p = vessel_probability(self.module.network, image[None].to(device))[0].cpu().numpy()
+            p = vessel_probability(self.module.network, to_planes(pixels)[None].to(device))[0].cpu().numpy()
             reference = vessels >= _HALF
             found[eye.name] = vessel_scores(p, reference, fov)
             if picture is None:

@@ -10,17 +10,13 @@ from pathlib import Path
 from typing import NamedTuple, NotRequired, TypedDict
 
 import numpy as np
-import numpy.typing as npt
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from fundusrt_training.data.degradation import Degradation, DegradationConfig, degrade_8_bit, draw_degradation
-from fundusrt_training.data.framed_eye import FramedEye
+from fundusrt_training.data.framed_eye import FramedEye, to_planes
 
-__all__ = ["EnhancementPairs", "PairBatch", "PairDraw", "pair_degradation", "to_planes"]
-
-Bytes = npt.NDArray[np.uint8]
+__all__ = ["EnhancementPairs", "PairBatch", "PairDraw", "pair_degradation"]
 
 
 class PairDraw(NamedTuple):
@@ -109,11 +105,6 @@ def pair_degradation(seed: tuple[int, ...], side: int, config: DegradationConfig
         config: ranges.
     """
     return draw_degradation(np.random.default_rng((*seed, 1)), side, side, config=config)
-
-
-def to_planes(pixels: Bytes) -> Tensor:
-    """Return (C, H, W) float32 in [0, 1] of (H, W, C) uint8."""
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)).astype(np.float32) / np.float32(255.0))
 
 
 def _flips(seed: tuple[int, ...], probability: float) -> tuple[slice, slice]:
