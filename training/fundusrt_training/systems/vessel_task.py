@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -18,13 +17,12 @@ from fundusrt_training.data.vessels.crops import CropDraw, VesselBatch, VesselCr
 from fundusrt_training.overlay import overlay
 from fundusrt_training.systems.preparation_log import log_preparation
 from fundusrt_training.systems.task import Task, Validation, refuse_two_validations
-from fundusrt_training.systems.vessel import VesselModule, vessel_probability
+from fundusrt_training.systems.vessel import VesselModule
 from fundusrt_training.systems.vessel_config import VesselConfig
+from fundusrt_training.systems.vessel_evaluator import find_vessels
 from fundusrt_training.vessel_metrics import VesselScores, vessel_scores
 
 __all__ = ["VesselTask"]
-
-_HALF = 128  # of 255: a pixel at least half covered is a vessel
 
 
 class VesselTask(Task):
@@ -110,18 +108,13 @@ class VesselTask(Task):
 
     def validate(self) -> Validation:
         """Return the mean over images of the AUC inside the field of view, of whole frames."""
-        device = next(self.module.parameters()).device
         found: dict[str, VesselScores] = {}
         picture = None
         for eye in self._references:
-            pixels, fov, vessels = eye.read()
-            assert isinstance(vessels, np.ndarray), "references are prepared with their vessels"
-            image = torch.from_numpy(pixels.astype(np.float32) / np.float32(255.0)).permute(2, 0, 1)
-            p = vessel_probability(self.module.network, image[None].to(device))[0].cpu().numpy()
-            reference = vessels >= _HALF
+            p, reference, fov = find_vessels(self.module, eye)
             found[eye.name] = vessel_scores(p, reference, fov)
             if picture is None:
-                picture = overlay(pixels, (p >= np.float32(0.5)) & fov, reference)
+                picture = overlay(eye.read()[0], (p >= np.float32(0.5)) & fov, reference)
         further = {name: float(np.mean([getattr(each, name) for each in found.values()])) for name in ("dice", "iou")}
         scores = {name: each.auc for name, each in found.items()}
         return Validation("auc", float(np.mean(list(scores.values()))), scores, picture, further)

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset, default_collate
 from fundusrt_training.data.degradation import Degradation, DegradationConfig, degrade_8_bit, draw_degradation
 from fundusrt_training.data.framed_eye import FramedEye
 
-__all__ = ["EnhancementPairs", "PairBatch", "PairDraw", "pair_degradation", "to_planes"]
+__all__ = ["EnhancementPairs", "PairBatch", "PairDraw", "pair_degradation", "to_pixels", "to_planes"]
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -114,6 +114,11 @@ def pair_degradation(seed: tuple[int, ...], side: int, config: DegradationConfig
 def to_planes(pixels: Bytes) -> Tensor:
     """Return (C, H, W) float32 in [0, 1] of (H, W, C) uint8."""
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)).astype(np.float32) / np.float32(255.0))
+
+
+def to_pixels(planes: Tensor) -> Bytes:
+    """Return (H, W, C) uint8 of (C, H, W) float32 in [0, 1], rounded half up."""
+    return torch.floor(planes * 255.0 + 0.5).to(torch.uint8).permute(1, 2, 0).numpy()
 
 
 def _flips(seed: tuple[int, ...], probability: float) -> tuple[slice, slice]:
