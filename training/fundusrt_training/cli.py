@@ -29,6 +29,8 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--max-steps", type=click.IntRange(min=1), help="Pause after this many steps in total.")
 @click.option("--max-minutes", type=click.FloatRange(min=0, min_open=True), help="Pause after this many minutes.")
 @click.option("--cache", type=click.Path(file_okay=False, path_type=Path), help="Folder of pre-processed images.")
+@click.option("--accelerator", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True)
+@click.option("--devices", type=click.IntRange(min=1), default=1, show_default=True, help="GPUs that share each step.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
 @click.option("--progress/--no-progress", default=True, help="Progress bar.")
 @click.option("--print-config", is_flag=True, help="Print the configuration and stop.")
@@ -44,6 +46,8 @@ def train(
     max_steps: int | None,
     max_minutes: float | None,
     cache: Path | None,
+    accelerator: str,
+    devices: int,
     threads: int | None,
     progress: bool,
     print_config: bool,
@@ -68,12 +72,17 @@ def train(
     start(threads)
     from fundusrt_training import trainer
 
-    limits = trainer.Limits(max_steps, max_minutes)
+    how = {
+        "cache": cache,
+        "limits": trainer.Limits(max_steps, max_minutes),
+        "hardware": trainer.Hardware(accelerator, devices),
+        "progress": progress,
+    }
     if resume:
-        run = trainer.resume(out, system=system, data=data, val=val, cache=cache, limits=limits, progress=progress)
+        run = trainer.resume(out, system=system, data=data, val=val, **how)
     else:
         assert data is not None  # checked above
-        run = trainer.train(config, data, out, val=val, init=init, cache=cache, limits=limits, progress=progress)
+        run = trainer.train(config, data, out, val=val, init=init, **how)
     click.echo(f"{run.path}: weights in {run.checkpoints}")
 
 

@@ -6,24 +6,28 @@ import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy, Strategy
+from torch.multiprocessing.spawn import ProcessRaisedException
 from torch.utils.data import DataLoader
 
-from fundusrt.errors import UsageError
+from fundusrt.errors import FundusRTError, UsageError
 from fundusrt_training.checkpoints import installed_versions, load_checkpoint, read_metadata
 from fundusrt_training.data.working_image import default_cache, file_sha256
-from fundusrt_training.errors import ResumeError
+from fundusrt_training.errors import ResumeError, TrainingDiverged, WorkerFailed
+from fundusrt_training.rank_share import rank_share
 from fundusrt_training.run_callbacks import KeepRun, RecordSteps, StopInTime, StopOnInterrupt, ValidateImages
 from fundusrt_training.run_folder import RunFolder
 from fundusrt_training.systems.registry import make_task
 from fundusrt_training.systems.task import Task
 
-__all__ = ["Limits", "resume", "train"]
+__all__ = ["Hardware", "Limits", "resume", "train"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +45,19 @@ class Limits:
     minutes: float | None = None
 
 
+@dataclass(frozen=True)
+class Hardware:
+    """Where a run computes. Several devices share each batch; the result differs from one device's by rounding alone.
+
+    Args:
+        accelerator: `auto`, `cpu` or `gpu`.
+        devices: GPUs, or processes on CPUs.
+    """
+
+    accelerator: str = "auto"
+    devices: int = 1
+
+
 def train(
     config: Any,
     data: Path,
@@ -50,6 +67,7 @@ def train(
     init: Sequence[Path] = (),
     cache: Path | None = None,
     limits: Limits | None = None,
+    hardware: Hardware | None = None,
     progress: bool = False,
 ) -> RunFolder:
     """Train a system in a new run folder.
@@ -63,12 +81,14 @@ def train(
             optimiser starts afresh.
         cache: where pre-processed images are kept; `default_cache()` where None.
         limits: where to pause.
+        hardware: one device, whichever there is, where None.
         progress: show a progress bar.
 
     Raises:
         FundusRTError: data, configuration or folder that cannot be used; a loss that is not finite.
     """
     task = make_task(config)
+    _refuse_undivided(task, hardware or Hardware())
     facts = {
         "system": task.system,
         "data": str(data.resolve()),
@@ -91,7 +111,7 @@ def train(
             task.start_from_other(before["system"], *load_checkpoint(path))
     task.prepare(data, val, cache or default_cache())
     run = RunFolder.create(out, config, facts)
-    _fit(run, task, -1.0, limits or Limits(), progress)
+    _fit(run, task, -1.0, limits or Limits(), hardware or Hardware(), progress)
     return run
 
 
@@ -103,6 +123,7 @@ def resume(
     val: Path | None = None,
     cache: Path | None = None,
     limits: Limits | None = None,
+    hardware: Hardware | None = None,
     progress: bool = False,
 ) -> RunFolder:
     """Continue a run with the configuration and data it was started with; the result equals an uninterrupted run.
@@ -114,6 +135,7 @@ def resume(
         val: the same for the validation data.
         cache: see `train`.
         limits: see `train`.
+        hardware: see `train`; it need not be the one the run was started on.
         progress: see `train`.
 
     Raises:
@@ -123,18 +145,19 @@ def resume(
     task, facts = make_task(run.config()), run.facts()
     if system is not None and system != task.system:
         raise ResumeError(out, got=f"a run of {task.system}", expected=system, fix=f"train {task.system} --resume")
+    _refuse_undivided(task, hardware or Hardware())
     data = data or Path(facts["data"])
     val = val or (None if facts["val"] is None else Path(facts["val"]))
     task.prepare(data, val, cache or default_cache())
     best = run.load_model(task.module)
     for name in ("metrics.csv", "validation.csv"):
         run.forget_after(name, task.module.progress.step)
-    _fit(run, task, best, limits or Limits(), progress)
+    _fit(run, task, best, limits or Limits(), hardware or Hardware(), progress)
     return run
 
 
 class EpochData(LightningDataModule):
-    """Gives Lightning the rest of the current epoch.
+    """Gives Lightning the rest of the current epoch, or this process's share of it.
 
     Args:
         task: knows the data and where the run stands.
@@ -146,8 +169,13 @@ class EpochData(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Return the loader of the current epoch, from the next batch on."""
-        at = self.task.module.progress
-        return self.task.loader(at.epoch, at.batch)
+        module = self.task.module
+        at = module.progress
+        loader = self.task.loader(at.epoch, at.batch)
+        if not isinstance(self.trainer, Trainer) or self.trainer.world_size == 1:
+            return loader
+        loader, module.loss_weights = rank_share(loader, self.trainer.global_rank, self.trainer.world_size)
+        return loader
 
 
 class _RestoreOptimizer(Callback):
@@ -160,7 +188,7 @@ class _RestoreOptimizer(Callback):
         self.run.load_optimizer(trainer.optimizers[0], trainer.lr_scheduler_configs[0].scheduler)
 
 
-def _fit(run: RunFolder, task: Task, best: float, limits: Limits, progress: bool) -> None:
+def _fit(run: RunFolder, task: Task, best: float, limits: Limits, hardware: Hardware, progress: bool) -> None:
     config, module = task.config, task.module
     run.check_data(task.hashes())
     module.batches_per_epoch = task.steps_per_epoch
@@ -187,8 +215,10 @@ def _fit(run: RunFolder, task: Task, best: float, limits: Limits, progress: bool
     if at.step:
         callbacks.append(_RestoreOptimizer(run))
     trainer = Trainer(
-        accelerator="auto",
-        devices=1,
+        accelerator=hardware.accelerator,
+        devices=hardware.devices,
+        strategy=_strategy(hardware),
+        use_distributed_sampler=False,  # the plan is shared by `EpochData`
         max_epochs=config.optim.epochs - at.epoch,
         max_steps=-1 if limits.steps is None else limits.steps - at.step,
         min_epochs=0,
@@ -207,4 +237,40 @@ def _fit(run: RunFolder, task: Task, best: float, limits: Limits, progress: bool
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         # Lightning 2.6 uses a class that torch 2.13 renames.
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
-        trainer.fit(module, datamodule=EpochData(task))
+        try:
+            trainer.fit(module, datamodule=EpochData(task))
+        except ProcessRaisedException as error:
+            raise _of_worker(run, error) from error
+
+
+def _strategy(hardware: Hardware) -> str | Strategy:
+    """Return how processes work together.
+
+    They are spawned from here, when everything is prepared and the run's folder is made; the alternative, starting the
+    command anew in each, would do both once for each process.
+    """
+    if hardware.devices == 1:
+        return "auto"
+    # Branches without gradient are no error; others wait while rank zero validates.
+    return DDPStrategy(start_method="spawn", find_unused_parameters=True, timeout=timedelta(hours=12))
+
+
+def _refuse_undivided(task: Task, hardware: Hardware) -> None:
+    if hardware.devices > 1 and not task.divisible:
+        raise UsageError(
+            f"--devices {hardware.devices}",
+            got=f"system {task.system}, whose step is not a mean over the images of its batch",
+            expected="1 device: several would train something else",
+            fix="leave --devices out",
+        )
+
+
+def _of_worker(run: RunFolder, error: ProcessRaisedException) -> FundusRTError:
+    """Return what a process failed of: only the text of its traceback arrives here."""
+    logger.error("%s", error)
+    kind, _, text = str(error).strip().splitlines()[-1].partition(": ")
+    if kind.rpartition(".")[2] == TrainingDiverged.__name__:
+        return TrainingDiverged(text)
+    return WorkerFailed(
+        run.path, got=f"{kind}: {text}", expected="training in every process", fix="see the traceback above"
+    )

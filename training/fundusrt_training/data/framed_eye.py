@@ -21,7 +21,7 @@ from fundusrt_training.data.field_frame import FieldFrame
 from fundusrt_training.data.folder import read_mask
 from fundusrt_training.data.working_image import file_sha256
 
-__all__ = ["EyeFiles", "FramedEye", "frame_eye", "frame_eyes", "to_planes"]
+__all__ = ["EyeFiles", "FramedEye", "frame_eye", "frame_eyes", "to_pixels", "to_planes"]
 
 Bytes = npt.NDArray[np.uint8]
 # Raise when the planes change meaning.
@@ -102,6 +102,11 @@ def frame_eyes(
 def to_planes(pixels: Bytes) -> Tensor:
     """Return (C, H, W) float32 in [0, 1] of (H, W, C) uint8."""
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)).astype(np.float32) / np.float32(255.0))
+
+
+def to_pixels(planes: Tensor) -> Bytes:
+    """Return (H, W, C) uint8 of (C, H, W) float32 in [0, 1], rounded half up."""
+    return torch.floor(planes * 255.0 + 0.5).to(torch.uint8).permute(1, 2, 0).numpy()
 
 
 def _planes(files: EyeFiles, side: int) -> Bytes:

@@ -35,6 +35,7 @@ class CmwnetTask(Task):
     """
 
     system = "cmwnet"
+    divisible = True
     config: CmwnetConfig
 
     def __init__(self, config: CmwnetConfig) -> None:
@@ -42,6 +43,13 @@ class CmwnetTask(Task):
         self._module = CmwnetModule(config)
         self._images: list[WorkingImage] = []
         self._references: list[WorkingImage] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what goes to another process: without open memory maps, which would travel with all they hold."""
+        for image in (*self._images, *self._references):
+            for name in ("grid", "whole", "mask", "whole_mask"):
+                image.__dict__.pop(name, None)  # opened again on first use
+        return dict(self.__dict__)
 
     @property
     def module(self) -> CmwnetModule:

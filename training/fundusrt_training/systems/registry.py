@@ -46,6 +46,14 @@ def evaluator_type(system: str) -> type[Evaluator[Any, Any]]:
         from fundusrt_training.systems.ss_maf_evaluator import SsMafEvaluator
 
         return SsMafEvaluator
+    if system == "vessel":
+        from fundusrt_training.systems.vessel_evaluator import VesselEvaluator
+
+        return VesselEvaluator
+    if system == "mage-net":
+        from fundusrt_training.systems.mage_evaluator import MageEvaluator
+
+        return MageEvaluator
     raise UsageError("system", got=repr(system), expected=" or ".join(SYSTEMS), fix="update fundusrt")
 
 

@@ -43,10 +43,13 @@ class Task(ABC):
     Attributes:
         system: its name, as on the command line.
         config: frozen dataclass with `run`, `optim.epochs`, `optim.grad_clip`, `split` and `to_dict`.
+        divisible: whether several processes may share a step: its loss is a mean over the images of its batch, with
+            nothing, such as batch normalisation, that depends on all of them.
     """
 
     system: str
     config: Any
+    divisible: bool = False
 
     @property
     @abstractmethod

@@ -10,20 +10,19 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from fundusrt.errors import InvalidInput, UsageError
-from fundusrt_training.data.framed_eye import FramedEye, frame_eyes, to_planes
+from fundusrt_training.data.framed_eye import FramedEye, frame_eyes
 from fundusrt_training.data.split import split
 from fundusrt_training.data.vessels import read_vessels
 from fundusrt_training.data.vessels.crops import CropDraw, VesselBatch, VesselCrops
 from fundusrt_training.overlay import overlay
 from fundusrt_training.systems.preparation_log import log_preparation
 from fundusrt_training.systems.task import Task, Validation, refuse_two_validations
-from fundusrt_training.systems.vessel import VesselModule, vessel_probability
+from fundusrt_training.systems.vessel import VesselModule
 from fundusrt_training.systems.vessel_config import VesselConfig
+from fundusrt_training.systems.vessel_evaluator import find_vessels
 from fundusrt_training.vessel_metrics import VesselScores, vessel_scores
 
 __all__ = ["VesselTask"]
-
-_HALF = 128  # of 255: a pixel at least half covered is a vessel
 
 
 class VesselTask(Task):
@@ -109,17 +108,13 @@ class VesselTask(Task):
 
     def validate(self) -> Validation:
         """Return the mean over images of the AUC inside the field of view, of whole frames."""
-        device = next(self.module.parameters()).device
         found: dict[str, VesselScores] = {}
         picture = None
         for eye in self._references:
-            pixels, fov, vessels = eye.read()
-            assert isinstance(vessels, np.ndarray), "references are prepared with their vessels"
-            p = vessel_probability(self.module.network, to_planes(pixels)[None].to(device))[0].cpu().numpy()
-            reference = vessels >= _HALF
+            p, reference, fov = find_vessels(self.module, eye)
             found[eye.name] = vessel_scores(p, reference, fov)
             if picture is None:
-                picture = overlay(pixels, (p >= np.float32(0.5)) & fov, reference)
+                picture = overlay(eye.read()[0], (p >= np.float32(0.5)) & fov, reference)
         further = {name: float(np.mean([getattr(each, name) for each in found.values()])) for name in ("dice", "iou")}
         scores = {name: each.auc for name, each in found.items()}
         return Validation("auc", float(np.mean(list(scores.values()))), scores, picture, further)

@@ -38,6 +38,8 @@ FOLDS = 5
 @click.option("--max-minutes", type=click.FloatRange(min=0, min_open=True), help="Pause after this many minutes.")
 @click.option("--cache", type=click.Path(file_okay=False, path_type=Path), help="Folder of pre-processed images.")
 @click.option("--device", default="cpu", show_default=True, help="Where networks run for scoring, such as cuda.")
+@click.option("--accelerator", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True)
+@click.option("--devices", type=click.IntRange(min=1), default=1, show_default=True, help="GPUs that share each step.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
 @click.option("--progress/--no-progress", default=True, help="Progress bars.")
 def table_command(
@@ -56,6 +58,8 @@ def table_command(
     max_minutes: float | None,
     cache: Path | None,
     device: str,
+    accelerator: str,
+    devices: int,
     threads: int | None,
     progress: bool,
 ) -> None:
@@ -78,6 +82,7 @@ def table_command(
     from fundusrt_training.tables.files import screen_tables, write_table
     from fundusrt_training.tables.plan import TablePlan, folds_of, seeds_of
     from fundusrt_training.tables.run_table import TableOptions, run_table
+    from fundusrt_training.trainer import Hardware
 
     base = apply_settings(config_type(table.system).from_dict(read_json(config_file)), list(settings))
     repeats = folds_of(FOLDS) if folds else seeds_of(seeds or 1)
@@ -95,7 +100,8 @@ def table_command(
         "versions": installed_versions(),
     }
     make_report_folder(out)
-    options = TableOptions(parts, facts, limit, max_minutes, cache, device, progress)
+    hardware = Hardware(accelerator, devices)
+    options = TableOptions(parts, facts, limit, max_minutes, cache, device, hardware, progress)
     result = run_table(plan, rows, options, after_each=lambda found: write_table(found, out))
     console = Console()
     console.width = max(console.width, 140)  # a table folded to 80 columns loses its headings

@@ -33,6 +33,7 @@ class TableOptions:
         minutes: wall time after which training pauses, or None.
         cache: where pre-processed images are kept.
         device: where networks run for scoring.
+        hardware: where runs are trained.
         progress: show bars.
     """
 
@@ -42,6 +43,7 @@ class TableOptions:
     minutes: float | None = None
     cache: Path | None = None
     device: str = "cpu"
+    hardware: trainer.Hardware = field(default_factory=trainer.Hardware)
     progress: bool = False
 
 
@@ -96,13 +98,18 @@ def run_table(
 
 
 def _train(run: PlannedRun, options: TableOptions, minutes: float | None) -> None:
-    limits = trainer.Limits(minutes=minutes)
+    how = {
+        "cache": options.cache,
+        "limits": trainer.Limits(minutes=minutes),
+        "hardware": options.hardware,
+        "progress": options.progress,
+    }
     if run.state() == "cut off":
-        trainer.resume(run.folder, data=run.data, cache=options.cache, limits=limits, progress=options.progress)
+        trainer.resume(run.folder, data=run.data, **how)
         return
     if run.state() == "begun":
         shutil.rmtree(run.folder)  # a run without a checkpoint: nothing is lost
-    trainer.train(run.config, run.data, run.folder, cache=options.cache, limits=limits, progress=options.progress)
+    trainer.train(run.config, run.data, run.folder, **how)
 
 
 def _score(plan: TablePlan, run: PlannedRun, rows: Sequence[PaperRow], options: TableOptions) -> None:
