@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from fundusrt.errors import InvalidInput, UsageError
 from fundusrt_export.branch import library_form
+from fundusrt_export.checkpoint_weights import file_sha256, fill
 from fundusrt_export.parity.inputs import Role
 from fundusrt_training.checkpoints import load_checkpoint, read_metadata
 from fundusrt_training.configuration import apply_settings
 from fundusrt_training.models.unet_wavelet import UNetWavelet
 from fundusrt_training.systems.cmwnet_config import CmwnetConfig
+from fundusrt_training.systems.resumable import part_of
 
 __all__ = ["INFERENCE_SETTINGS", "ROLES", "TrainedSystem", "load_trained"]
 
@@ -54,7 +54,7 @@ def load_trained(path: str | Path, settings: Sequence[str] = ()) -> TrainedSyste
         settings: `NAME=VALUE` for fields of `infer`, `post` and `cgnr`, such as `post.w_large=0.5`.
 
     Raises:
-        InvalidInput: no FundusRT checkpoint, another system, a branch missing, tensors that do not fit, or not finite.
+        InvalidInput: no FundusRT checkpoint, a branch missing, tensors that do not fit, or not finite.
         UsageError: a setting that is unknown, or that would change the networks.
     """
     for setting in settings:
@@ -66,13 +66,6 @@ def load_trained(path: str | Path, settings: Sequence[str] = ()) -> TrainedSyste
                 fix="train again with it",
             )
     facts = read_metadata(path)
-    if facts["system"] != "cmwnet":
-        raise InvalidInput(
-            path,
-            got=f"system {facts['system']!r}",
-            expected="cmwnet",
-            fix="give a checkpoint of `fundusrt train cmwnet`",
-        )
     state, raw = load_checkpoint(path)
     config = apply_settings(CmwnetConfig.from_dict(raw), list(settings))
     if config.backbone != "unet_wavelet":
@@ -84,7 +77,7 @@ def load_trained(path: str | Path, settings: Sequence[str] = ()) -> TrainedSyste
         )
     networks: dict[Role, UNetWavelet] = {}
     for role in ROLES:
-        branch = {name.removeprefix(f"{role}."): value for name, value in state.items() if name.startswith(f"{role}.")}
+        branch = part_of(state, role)
         if not branch:
             raise InvalidInput(
                 path,
@@ -93,21 +86,8 @@ def load_trained(path: str | Path, settings: Sequence[str] = ()) -> TrainedSyste
                 fix="train with mode cmwnet",
             )
         networks[role] = _network(config, branch, f"{path}, branch {role!r}")
-    return TrainedSystem(config, networks, facts, hashlib.sha256(Path(path).read_bytes()).hexdigest())
+    return TrainedSystem(config, networks, facts, file_sha256(path))
 
 
 def _network(config: CmwnetConfig, state: dict[str, Tensor], subject: str) -> UNetWavelet:
-    broken = [name for name, value in state.items() if not bool(torch.isfinite(value).all())]
-    if broken:
-        raise InvalidInput(subject, got=f"NaN or infinity in {broken[0]}", expected="finite weights", fix="train again")
-    network = UNetWavelet(dataclasses.replace(config.unet))
-    try:
-        network.load_state_dict({name: value.float() for name, value in state.items()}, strict=True)
-    except RuntimeError as error:
-        raise InvalidInput(
-            subject,
-            got=" ".join(str(error).split())[:200],
-            expected="tensors of the configuration's network",
-            fix="the file was changed; copy it again from its run",
-        ) from error
-    return library_form(network)
+    return library_form(fill(UNetWavelet(dataclasses.replace(config.unet)), state, subject))

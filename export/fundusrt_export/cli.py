@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -16,12 +17,17 @@ __all__ = ["export"]
 )
 @click.option("--name", default=None, help="Name of the bundle.  [default: the output's name]")
 @click.option("--model-version", default="0.1.0", show_default=True, help="Version of the model.")
-@click.option("--form", type=click.Choice(["identity", "convolution"]), default="identity", show_default=True)
+@click.option(
+    "--form",
+    type=click.Choice(["identity", "convolution"]),
+    default=None,
+    help="Form of CMWNet's wavelet steps.  [default: identity]",
+)
 @click.option(
     "--golden",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     default=None,
-    help="Image stored in the bundle with its vectors; must be free to share.  [default: a generated angiogram]",
+    help="Image stored in the bundle with its vectors; must be free to share.  [default: a generated picture]",
 )
 @click.option(
     "--parity-image",
@@ -35,9 +41,9 @@ __all__ = ["export"]
     "settings",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A setting of infer, post or cgnr, such as post.w_large=0.5. Repeatable.",
+    help="A setting that is not fixed by training, such as post.threshold=0.4. Repeatable.",
 )
-@click.option("--label", default=None, help="What a mask pixel means.  [default: leakage]")
+@click.option("--label", default=None, help="What a mask pixel means.  [default: by system]")
 @click.option("--description", default=None, help="One or two sentences.")
 @click.option("--intended-use", default=None, help="What the model may be used for.")
 @click.option("--training-data", default=None, help="What it was trained on, for the model card.")
@@ -50,7 +56,7 @@ def export(
     out: Path,
     name: str | None,
     model_version: str,
-    form: str,
+    form: Literal["identity", "convolution"] | None,
     golden: Path | None,
     parity_images: tuple[Path, ...],
     settings: tuple[str, ...],
@@ -58,11 +64,11 @@ def export(
     overwrite: bool,
     **words: str | None,
 ) -> None:
-    """Turn a CMWNet CHECKPOINT into a bundle the SDK runs.
+    """Turn a CHECKPOINT into a bundle the SDK runs.
 
-    The wavelet steps are rewritten exactly, both branches go to ONNX, and the agreement with PyTorch is measured at
-    every step on real windows. The bundle carries these figures as its certificate. If one does not hold, nothing is
-    written and the exit code is not 0.
+    The networks are pruned and rewritten exactly and go to ONNX, and the agreement with PyTorch is measured at every
+    step on real images. The bundle carries these figures as its certificate. If one does not hold, nothing is written
+    and the exit code is not 0.
     """
     import torch
 
@@ -77,7 +83,7 @@ def export(
         checkpoint,
         out,
         info=info,
-        form="identity" if form == "identity" else "convolution",
+        form=form,
         golden=golden,
         parity_images=parity_images,
         settings=settings,

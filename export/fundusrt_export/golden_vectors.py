@@ -9,78 +9,82 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fundusrt.errors import OutputError
 from fundusrt.image import FundusImage, from_array, read_image
-from fundusrt.manifest import GoldenSpec
+from fundusrt.png import encode_png
 from fundusrt.preprocess import to_8_bit
-from fundusrt_export.parity.reference import ReferenceMaps
 
-__all__ = ["GOLDEN", "MAP_STEP", "golden_files", "golden_source"]
-
-GOLDEN = GoldenSpec(
-    image="golden/input.png",
-    grid="golden/preprocessed.npz",
-    whole="golden/whole.npz",
-    large="golden/large.npz",
-    small="golden/small.npz",
-    mask="golden/mask.png",
-)
+__all__ = [
+    "MAP_STEP",
+    "golden_angiogram",
+    "golden_photograph",
+    "stored_array",
+    "stored_map",
+    "stored_mask",
+    "stored_picture",
+]
 
 MAP_STEP = 2.0**-16
 """Maps are rounded to multiples of this: an error of at most 7.6e-6, where the limit is 1e-4, for half the bytes."""
 
 # 2 x 2 tiles after rounding, so that swapped rows and columns show, and a resize in both directions.
 _HEIGHT, _WIDTH, _SEED = 768, 1000, 20260324
+_NAME = "golden image"
+_SMALLEST = 9  # compression of a PNG file
 
 
-def golden_source(path: str | Path | None) -> FundusImage:
-    """Return the golden image: a file, or a generated angiogram.
+def golden_angiogram(path: str | Path | None) -> FundusImage:
+    """Return the golden image of a system for angiograms: a file, or a generated angiogram.
 
     An image with a `source_id` that names no path, since it is written into the bundle.
 
     Raises:
         InvalidInput: the file cannot be read.
     """
+    return from_array(_generated() if path is None else to_8_bit(read_image(path).pixels), source_id=_NAME)
+
+
+def golden_photograph(path: str | Path | None) -> FundusImage:
+    """Return the golden image of a system for colour photographs: a file, or a generated angiogram, coloured.
+
+    The three channels differ everywhere inside, so that their order shows. It shows no patient.
+
+    Raises:
+        InvalidInput: the file cannot be read.
+    """
     if path is not None:
-        image = read_image(path)
-        return from_array(to_8_bit(image.pixels), source_id="golden image")
+        return golden_angiogram(path)
+    grey = _generated().astype(np.uint16)
+    coloured = np.stack([np.minimum(255, grey + grey // 2), grey, grey // 2], axis=2)
+    return from_array(coloured.astype(np.uint8), source_id=_NAME)
+
+
+def _generated() -> npt.NDArray[np.uint8]:
     from fundusrt_training.data.angiogram import generate
 
-    return from_array(generate(_SEED, height=_HEIGHT, width=_WIDTH).image, source_id="golden image")
+    return generate(_SEED, height=_HEIGHT, width=_WIDTH).image
 
 
-def golden_files(image: FundusImage, maps: ReferenceMaps) -> dict[str, bytes]:
-    """Return the content of every golden file by name; arrays as compressed `.npz`, the maps rounded to `MAP_STEP`."""
-    return {
-        GOLDEN.image: _png(to_8_bit(image.pixels)),
-        GOLDEN.grid: _npz(maps.grid),
-        GOLDEN.whole: _npz(maps.whole),
-        GOLDEN.large: _npz(_rounded(maps.p_whole)),
-        GOLDEN.small: _npz(_rounded(maps.p_grid)),
-        GOLDEN.mask: _png(maps.mask.astype(np.uint8) * np.uint8(255)),
-    }
-
-
-def _rounded(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    return (np.round(values / MAP_STEP) * MAP_STEP).astype(np.float32)
-
-
-def _npz(array: npt.NDArray[Any]) -> bytes:
+def stored_array(array: npt.NDArray[Any]) -> bytes:
+    """Return an array as a compressed `.npz` file."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, array)  # NumPy dates its members 1980: the bytes depend on the content alone
     return buffer.getvalue()
 
 
-def _png(pixels: npt.NDArray[np.uint8]) -> bytes:
-    import cv2
+def stored_map(values: npt.NDArray[np.float32]) -> bytes:
+    """Return a float32 map as a compressed `.npz` file, rounded to `MAP_STEP`."""
+    return stored_array(_rounded(values))
 
-    stored = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    done, encoded = cv2.imencode(".png", stored, [cv2.IMWRITE_PNG_COMPRESSION, 9])
-    if not done:
-        raise OutputError(
-            "golden PNG",
-            got=f"shape {pixels.shape}",
-            expected="an encodable image",
-            fix="pass uint8 (H, W) or (H, W, 3)",
-        )
-    return encoded.tobytes()
+
+def stored_picture(pixels: npt.NDArray[Any]) -> bytes:
+    """Return an (H, W) grey or (H, W, 3) RGB picture as an 8-bit PNG file."""
+    return encode_png(to_8_bit(pixels), _SMALLEST)
+
+
+def stored_mask(mask: npt.NDArray[np.bool_]) -> bytes:
+    """Return an (H, W) mask as a PNG file of 0 and 255."""
+    return encode_png(mask.astype(np.uint8) * np.uint8(255), _SMALLEST)
+
+
+def _rounded(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return (np.round(values / MAP_STEP) * MAP_STEP).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What an exported branch must and must not hold. All problems are collected before the error is raised."""
+"""What an exported network must and must not hold. All problems are collected before the error is raised."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fundusrt.onnx_file import refuse_external_data
 from fundusrt_export.errors import ExportError
 from fundusrt_training.models.unet_wavelet import UNetWaveletConfig
 
-__all__ = ["FORBIDDEN_OPS", "check_onnx", "op_budget"]
+__all__ = ["FORBIDDEN_OPS", "check_graph", "check_onnx", "op_budget"]
 
 FORBIDDEN_OPS = frozenset(
     {
@@ -53,7 +53,7 @@ def op_budget(config: UNetWaveletConfig, form: str, normalisation: str) -> int:
 
 
 def check_onnx(content: bytes, config: UNetWaveletConfig, form: str, normalisation: str, size_px: int) -> None:
-    """Refuse an ONNX file that is not exactly what the SDK expects.
+    """Refuse the ONNX file of a UNet-Wavelet branch that is not exactly what the SDK expects.
 
     Args:
         content: the file.
@@ -61,6 +61,36 @@ def check_onnx(content: bytes, config: UNetWaveletConfig, form: str, normalisati
         form: `identity` or `convolution`.
         normalisation: `two_pass` or `instance`.
         size_px: height and width of the input.
+
+    Raises:
+        ExportError: every problem found, in one message.
+    """
+    check_graph(
+        content,
+        input_shape=(config.in_channels, size_px, size_px),
+        output_shape=(config.out_channels, size_px, size_px),
+        budget=op_budget(config, form, normalisation),
+        # Zero high bands of the convolution form are made with the batch's size, which is free.
+        shape_computations=config.highs == "zero" and form == "convolution",
+    )
+
+
+def check_graph(
+    content: bytes,
+    *,
+    input_shape: tuple[int, int, int],
+    output_shape: tuple[int, int, int],
+    budget: int,
+    shape_computations: bool = False,
+) -> None:
+    """Refuse an ONNX file that is not a plain float32 graph of one input and one output whose batch is free.
+
+    Args:
+        content: the file.
+        input_shape: channels, height and width.
+        output_shape: the same of the output.
+        budget: the most nodes the network needs.
+        shape_computations: whether Shape nodes are expected; with every size but the batch fixed they rarely are.
 
     Raises:
         ExportError: every problem found, in one message.
@@ -74,20 +104,17 @@ def check_onnx(content: bytes, config: UNetWaveletConfig, form: str, normalisati
         problems.append(str(error).splitlines()[0])
     operators = Counter(node.op_type for node in model.graph.node)
     problems += [f"operator {name}" for name in sorted(FORBIDDEN_OPS & set(operators))]
-    # Zero high bands of the convolution form are made with the batch's size, which is free.
-    batch_sized_zeros = config.highs == "zero" and form == "convolution"
-    if operators["Shape"] and not batch_sized_zeros:
+    if operators["Shape"] and not shape_computations:
         problems.append(f"{operators['Shape']} shape computations, although every size but the batch is fixed")
     problems += [f"operator {node.domain}.{node.op_type}" for node in model.graph.node if node.domain]
     if model.functions or len(model.opset_import) != 1:
         problems.append("functions or more than one operator set")
-    budget = op_budget(config, form, normalisation)
     if len(model.graph.node) > budget:
         problems.append(f"{len(model.graph.node)} nodes, more than the {budget} this network needs")
     for tensor in model.graph.initializer:
         if tensor.data_type not in (TensorProto.FLOAT, TensorProto.INT64):
             problems.append(f"constant {tensor.name} of type {TensorProto.DataType.Name(tensor.data_type)}")
-    expected = [["batch", config.in_channels, size_px, size_px], ["batch", config.out_channels, size_px, size_px]]
+    expected = [["batch", *input_shape], ["batch", *output_shape]]
     found = [_shape(model.graph.input), _shape(model.graph.output)]
     if found != expected:
         problems.append(f"inputs and outputs {found} instead of {expected}")

@@ -16,6 +16,7 @@ from fundusrt.cgnr import cgnr
 
 if TYPE_CHECKING:
     from fundusrt.bundle import Bundle
+    from fundusrt.enhancement_result import EnhancementResult
     from fundusrt.errors import (
         BackendUnavailable,
         BundleError,
@@ -38,6 +39,7 @@ _HOMES = {
     "BundleError": "errors",
     "CertificateError": "errors",
     "EngineMismatch": "errors",
+    "EnhancementResult": "enhancement_result",
     "FundusImage": "image",
     "FundusRTError": "errors",
     "InvalidInput": "errors",
@@ -55,6 +57,7 @@ __all__ = [
     "BundleError",
     "CertificateError",
     "EngineMismatch",
+    "EnhancementResult",
     "FundusImage",
     "FundusRTError",
     "InvalidInput",

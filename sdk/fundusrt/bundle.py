@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from fundusrt.certificate import Certificate, check_certificate
 from fundusrt.errors import BundleError, InvalidInput
-from fundusrt.manifest import FORMAT_VERSION, Manifest
+from fundusrt.manifest import FORMAT_VERSION, AnyManifest, first_problem, parse_manifest_json
 from fundusrt.onnx_file import refuse_external_data
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Bundle:
     """
 
     source: str
-    manifest: Manifest
+    manifest: AnyManifest
     certificate: Certificate
     sha256: str
     contents: dict[str, bytes]
@@ -83,9 +83,8 @@ class Bundle:
         content = _read(storage, MANIFEST_FILE, _MAX_MANIFEST_BYTES, source)
         manifest = _parse_manifest(content, source)
         contents = {name: _verified(storage, name, manifest, source) for name in sorted(manifest.files)}
-        for network in manifest.networks.values():
-            for variant in network.variants:
-                refuse_external_data(contents[variant.file], f"{source}, {variant.file}")
+        for name in manifest.network_files():
+            refuse_external_data(contents[name], f"{source}, {name}")
         certificate = check_certificate(contents[manifest.certificate], manifest, source)
         return cls(source, manifest, certificate, hashlib.sha256(content).hexdigest(), contents)
 
@@ -186,15 +185,14 @@ def _locate(name_or_path: str | Path) -> Path:
     return path
 
 
-def _parse_manifest(content: bytes, source: str) -> Manifest:
+def _parse_manifest(content: bytes, source: str) -> AnyManifest:
     try:
-        manifest = Manifest.model_validate_json(content, strict=True)
+        manifest = parse_manifest_json(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "content"
+        place, text = first_problem(error)
         raise BundleError(
             f"{source}, {MANIFEST_FILE}, {place}",
-            got=first["msg"],
+            got=text,
             expected=f"a manifest of format version {FORMAT_VERSION}",
             fix="update fundusrt, or export the bundle again with this version",
         ) from error
@@ -230,7 +228,7 @@ def _read(storage: _Storage, name: str, limit: int, source: str) -> bytes:
         ) from error
 
 
-def _verified(storage: _Storage, name: str, manifest: Manifest, source: str) -> bytes:
+def _verified(storage: _Storage, name: str, manifest: AnyManifest, source: str) -> bytes:
     record = manifest.files[name]
     content = _read(storage, name, record.bytes, source)
     digest = hashlib.sha256(content).hexdigest()

@@ -1,12 +1,13 @@
 """The certificate of a bundle: measured agreement at every step from PyTorch to the final mask.
 
 The export writes it; the SDK refuses a bundle without one that holds. Each *rung* compares two neighbours of the chain
-PyTorch with library wavelets -> rewritten PyTorch -> ONNX Runtime -> stitched result of the pipeline.
+PyTorch as trained -> PyTorch as deployed -> ONNX Runtime -> result of the pipeline. The manifest's class names them.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,11 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from fundusrt.errors import CertificateError
 
 if TYPE_CHECKING:
-    from fundusrt.manifest import Manifest
+    from fundusrt.manifest import BundleManifest
 
-__all__ = ["REQUIRED_RUNGS", "Certificate", "Measurement", "Rung", "check_certificate"]
-
-REQUIRED_RUNGS = ("wavelet-rewrite", "torch-to-onnxruntime", "tiled-to-stitched")
+__all__ = ["Certificate", "Measurement", "Rung", "check_certificate", "missing_rungs"]
 
 # Looser limits than these are refused even if the certificate itself states them: a limit is not a matter of taste.
 LOOSEST_AT_MOST = 1e-3
@@ -77,7 +76,7 @@ class Certificate(_Frozen):
     environment: dict[str, str]
 
 
-def check_certificate(content: bytes, manifest: Manifest, source: str) -> Certificate:
+def check_certificate(content: bytes, manifest: BundleManifest, source: str) -> Certificate:
     """Parse a certificate and refuse it unless it covers this manifest and every rung holds.
 
     Args:
@@ -97,14 +96,12 @@ def check_certificate(content: bytes, manifest: Manifest, source: str) -> Certif
         raise _refusal(subject, f"{place}: {first['msg']}", "a FundusRT certificate") from error
     if certificate.manifest_sha256 != manifest.content_sha256():
         raise _refusal(subject, "another manifest than bundle.json", "a certificate made for this bundle.json")
-    for network in manifest.networks.values():
-        for variant in network.variants:
-            if certificate.files.get(variant.file) != manifest.files[variant.file].sha256:
-                raise _refusal(subject, f"no matching sha256 for {variant.file}", "every ONNX file certified")
-    names = [rung.name for rung in certificate.rungs]
-    missing = [name for name in REQUIRED_RUNGS if name not in names]
+    for name in manifest.network_files():
+        if certificate.files.get(name) != manifest.files[name].sha256:
+            raise _refusal(subject, f"no matching sha256 for {name}", "every ONNX file certified")
+    missing = missing_rungs(certificate.rungs, manifest)
     if missing:
-        raise _refusal(subject, f"no rung {', '.join(missing)}", f"the rungs {', '.join(REQUIRED_RUNGS)}")
+        raise _refusal(subject, f"no rung {', '.join(missing)}", f"the rungs {', '.join(manifest.required_rungs)}")
     for rung in certificate.rungs:
         for measurement in rung.measurements:
             sign, limit = ">=", max(measurement.limit, LOOSEST_AT_LEAST)
@@ -117,6 +114,12 @@ def check_certificate(content: bytes, manifest: Manifest, source: str) -> Certif
                     f"{measurement.metric} {sign} {limit:.3g}",
                 )
     return certificate
+
+
+def missing_rungs(rungs: Sequence[Rung], manifest: BundleManifest) -> list[str]:
+    """Return the names of the rungs that the manifest's system needs and that are not there."""
+    names = {rung.name for rung in rungs}
+    return [name for name in manifest.required_rungs if name not in names]
 
 
 def _refusal(subject: str, got: str, expected: str) -> CertificateError:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fundusrt.errors import InvalidInput, UsageError
-from fundusrt.results import result_paths
+from fundusrt.result_files import result_paths
 
 __all__ = ["IMAGE_SUFFIXES", "collect_images", "refuse_overwritten_inputs"]
 
@@ -47,19 +47,20 @@ def collect_images(inputs: Sequence[str]) -> tuple[list[Path], list[InvalidInput
     return list(files.values()), errors
 
 
-def refuse_overwritten_inputs(files: Sequence[Path], out: Path) -> None:
+def refuse_overwritten_inputs(files: Sequence[Path], out: Path, pictures: tuple[str, ...]) -> None:
     """Raise if a result would take the place of an input.
 
     Args:
         files: what `collect_images` returned.
         out: the folder for the results.
+        pictures: kinds of pictures a result is saved as (`Result.PICTURES`).
 
     Raises:
         UsageError: naming the input and the result.
     """
     inputs = {os.path.realpath(file): file for file in files}
     for file in files:
-        for path in result_paths(out, file.stem).values():
+        for path in result_paths(pictures, out, file.stem).values():
             if (lost := inputs.get(os.path.realpath(path))) is not None:
                 raise UsageError(
                     f"{lost}",

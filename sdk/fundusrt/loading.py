@@ -5,20 +5,52 @@ from __future__ import annotations
 import platform
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict, Unpack, overload
 
 from fundusrt.backends import open_session, require_backend
 from fundusrt.bundle import Bundle
+from fundusrt.enhancement_pipeline import EnhancementPipeline
 from fundusrt.errors import BackendUnavailable, InvalidInput
+from fundusrt.exudate_pipeline import ExudatePipeline
 from fundusrt.golden import check_preprocessing
 from fundusrt.image import is_positive
 from fundusrt.manifest import VariantSpec
 from fundusrt.pipeline import SegmentationPipeline
+from fundusrt.systems import system_of
 
 # More than any machine has cores for; the runtime would try to start each of them.
 MAX_THREADS = 1024
 
 __all__ = ["load"]
+
+
+AnyPipeline = SegmentationPipeline | ExudatePipeline | EnhancementPipeline
+
+
+class LoadOptions(TypedDict, total=False):
+    """The options of `load`."""
+
+    backend: str
+    device: str
+    precision: str
+    threads: int | None
+    max_megapixels: float | None
+
+
+@overload
+def load(model: Literal["leakage"], **options: Unpack[LoadOptions]) -> SegmentationPipeline: ...
+
+
+@overload
+def load(model: Literal["exudate"], **options: Unpack[LoadOptions]) -> ExudatePipeline: ...
+
+
+@overload
+def load(model: Literal["enhance"], **options: Unpack[LoadOptions]) -> EnhancementPipeline: ...
+
+
+@overload
+def load(model: str | Path, **options: Unpack[LoadOptions]) -> AnyPipeline: ...
 
 
 def load(
@@ -29,7 +61,7 @@ def load(
     precision: str = "fp32",
     threads: int | None = None,
     max_megapixels: float | None = None,
-) -> SegmentationPipeline:
+) -> AnyPipeline:
     """Open a bundle and make it ready to run.
 
     Every hash and the certificate are checked, and the bundle's golden image is pre-processed and compared, before this
@@ -44,7 +76,7 @@ def load(
         max_megapixels: larger image files are refused from their header; None for `read_image`'s default.
 
     Returns:
-        A pipeline: call it with an image.
+        The pipeline of the bundle's system: call it with an image.
 
     Raises:
         BundleError: the bundle is not complete, not unchanged or not certified.
@@ -68,28 +100,26 @@ def load(
     bundle = Bundle.open(model)
     check_preprocessing(bundle)
     sessions = {
-        role: open_session(
+        name: open_session(
             backend,
             device,
             bundle.read_bytes(_choose(network.variants, backend, precision, bundle.source)),
-            source=f"{bundle.source}, network {role!r}",
+            source=f"{bundle.source}, network {name!r}",
             threads=threads,
         )
-        for role, network in bundle.manifest.networks.items()
+        for name, network in bundle.manifest.networks.items()
     }
     identity: dict[str, Any] = {
         "bundle": bundle.manifest.name,
         "bundle_version": bundle.manifest.version,
         "bundle_sha256": bundle.sha256,
         "backend": backend,
-        "provider": sessions["small"].name,
+        "provider": next(iter(sessions.values())).name,
         "device": device,
         "precision": precision,
         "versions": installed_versions(),
     }
-    return SegmentationPipeline(
-        bundle.manifest, sessions["large"], sessions["small"], identity, max_megapixels=max_megapixels
-    )
+    return system_of(bundle.manifest).pipeline(bundle.manifest, sessions, identity, max_megapixels)
 
 
 def _choose(variants: tuple[VariantSpec, ...], backend: str, precision: str, source: str) -> str:

@@ -10,21 +10,21 @@ from __future__ import annotations
 
 import threading
 from itertools import islice
-from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fundusrt.backends.base import InferenceSession
-from fundusrt.errors import BackendUnavailable, BundleError, InvalidInput
+from fundusrt.errors import InvalidInput
 from fundusrt.fusion import fuse_into
-from fundusrt.image import FundusImage, from_array, read_image
+from fundusrt.image import FundusImage
+from fundusrt.image_pipeline import ImageInput, ImagePipeline, no_field_reason
 from fundusrt.lesions import find_lesions
-from fundusrt.manifest import Manifest
+from fundusrt.manifest import CmwnetManifest
 from fundusrt.preprocess import enhance, fit_to_grid, shrink_whole, to_tensor
-from fundusrt.results import Provenance, Quality, SegmentationResult
+from fundusrt.provenance import Quality, TiledProvenance
+from fundusrt.results import SegmentationResult
 from fundusrt.stages import StageTimer
 from fundusrt.stitching import Stitcher
 from fundusrt.tiling import TileGrid
@@ -40,8 +40,8 @@ _LOGIT_MARGIN = np.float32(2.0**-20)
 _KEPT_BYTES = 64 * 2**20  # enough for a 16-megapixel map
 
 
-class SegmentationPipeline:
-    """Whole-image and tile network over one manifest; call it with an image.
+class SegmentationPipeline(ImagePipeline[CmwnetManifest, SegmentationResult]):
+    """CMWNet: whole-image and tile network over one manifest; call it with an image.
 
     It keeps nothing of an image, only, for each thread, memory for the next one; several threads may share it.
 
@@ -56,7 +56,7 @@ class SegmentationPipeline:
 
     def __init__(
         self,
-        manifest: Manifest,
+        manifest: CmwnetManifest,
         large: InferenceSession,
         small: InferenceSession,
         identity: dict[str, Any],
@@ -66,17 +66,13 @@ class SegmentationPipeline:
     ) -> None:
         if batch < 1:
             raise InvalidInput("batch", got=batch, expected="at least 1", fix="1 is the default")
-        self.manifest = manifest
+        super().__init__(manifest, {"large": large, "small": small}, identity, max_megapixels=max_megapixels)
         self.large = large
         self.small = small
-        self._identity = identity
         self._batch = batch
-        self._max_megapixels = max_megapixels
         self._kept = _KeptMemory()
-        for role, session in (("large", large), ("small", small)):
-            _check_tensors(manifest, role, session)
 
-    def __call__(self, image: str | Path | npt.NDArray[Any] | FundusImage) -> SegmentationResult:
+    def __call__(self, image: ImageInput) -> SegmentationResult:
         """Segment one image.
 
         Args:
@@ -89,7 +85,7 @@ class SegmentationPipeline:
         with timer.stage("decode"):
             eye = self.open_image(image)
         if not eye.fov.any():
-            return self._ungradable(eye, timer, _no_field(eye))
+            return SegmentationResult.ungradable(eye, timer.ms, self._provenance(eye, None), no_field_reason(eye))
         with timer.stage("preprocess"):
             enhanced = enhance(eye, self.manifest.preprocess)
             whole = shrink_whole(enhanced, self.manifest.whole_image)
@@ -116,18 +112,9 @@ class SegmentationPipeline:
             mask, probability, lesions, timer.ms, self._provenance(eye, on_grid), Quality(True), eye
         )
 
-    def open_image(self, image: str | Path | npt.NDArray[Any] | FundusImage) -> FundusImage:
-        """Return the image with its field of view."""
-        if isinstance(image, FundusImage):
-            return image
-        if isinstance(image, str | Path):
-            limit = {} if self._max_megapixels is None else {"max_megapixels": self._max_megapixels}
-            return read_image(image, **limit)
-        return from_array(image)
-
     def run_whole(self, whole: Bytes) -> Map:
         """Run the whole-image network on (size, size[, 3]) uint8; returns (size, size) float32 in [0, 1]."""
-        return self._run("large", to_tensor(whole, self.manifest.preprocess)[None])[0]
+        return self._probability("large", to_tensor(whole, self.manifest.preprocess)[None])[0]
 
     def run_tiles(self, on_grid: Bytes, timer: StageTimer | None = None, room: Map | None = None) -> Map:
         """Run the tile network over a grid-sized uint8 image; returns its (H, W) float32 map in [0, 1].
@@ -145,7 +132,7 @@ class SegmentationPipeline:
                 tensors += [padding] * (self._batch - len(chunk))
                 feed = tensors[0][None] if self._batch == 1 else np.stack(tensors)
             with timer.stage("network_small"):
-                values = self._run("small", feed)
+                values = self._probability("small", feed)
             with timer.stage("stitch"):
                 for position, tile in enumerate(chunk):
                     stitcher.add(tile, values[position])
@@ -180,74 +167,21 @@ class SegmentationPipeline:
     def close(self) -> None:
         """Free both networks and the memory kept for the next image."""
         self._kept = _KeptMemory()
-        self.large.close()
-        self.small.close()
+        super().close()
 
-    def __enter__(self) -> SegmentationPipeline:
-        return self
+    def _probability(self, name: str, feed: Map) -> Map:
+        """Return the (N, H, W) output; logits from a network are an error, not a mask without lesions."""
+        return self._run(name, feed, within=(0.0, 1.0), expected="probabilities in [0, 1]")[:, 0]
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _run(self, role: str, feed: Map) -> Map:
-        """Return the (N, H, W) output; NaN or logits from a network are an error, not a mask without lesions."""
-        session = self.large if role == "large" else self.small
-        spec = self.manifest.networks["large" if role == "large" else "small"]
-        values = session.run({spec.input.name: feed})[spec.output.name][:, 0]
-        lowest, highest = values.min(), values.max()
-        if not (lowest >= 0.0 and highest <= 1.0):
-            raise BackendUnavailable(
-                f"network {role!r} on {session.name}",
-                got=f"values from {lowest:g} to {highest:g}",
-                expected="probabilities in [0, 1]",
-                fix="run `fundusrt verify` on this machine",
-            )
-        return values
-
-    def _ungradable(self, eye: FundusImage, timer: StageTimer, reason: str) -> SegmentationResult:
-        shape = (eye.height, eye.width)
-        return SegmentationResult(
-            mask=np.zeros(shape, bool),
-            probability=np.zeros(shape, np.float32),
-            lesions=[],
-            timings_ms=timer.ms,
-            provenance=self._provenance(eye, None),
-            quality=Quality(False, (reason,)),
-            image=eye,
-        )
-
-    def _provenance(self, eye: FundusImage, on_grid: Bytes | None) -> Provenance:
+    def _provenance(self, eye: FundusImage, on_grid: Bytes | None) -> TiledProvenance:
         grid_px = (0, 0) if on_grid is None else (on_grid.shape[0], on_grid.shape[1])
         side = self.manifest.tile.size
-        return Provenance(
-            source=eye.source_id,
-            image_px=(eye.height, eye.width),
-            bit_depth=eye.pixels.dtype.itemsize * 8,
+        return TiledProvenance(
             grid_px=grid_px,
             tiles=(grid_px[0] // side) * (grid_px[1] // side),
             options=self.manifest.postprocess.model_dump(),
-            warnings=_doubts(eye),
-            **self._identity,
+            **self._origin(eye),
         )
-
-
-def _no_field(eye: FundusImage) -> str:
-    if eye.pixels.any():
-        return "no field of view: none stands out from its surround, or an empty one was given"
-    return "no field of view found: the image is black"
-
-
-def _doubts(eye: FundusImage) -> tuple[str, ...]:
-    """What may be wrong with the image, though nothing is done about it: its scale is never guessed."""
-    if eye.pixels.dtype != np.uint16:
-        return ()
-    bits = int(eye.pixels.max()).bit_length()
-    if bits > 14 or bits == 0:
-        return ()
-    found = f"16-bit image whose largest sample uses {bits} bits"
-    return (f"{found}: read as it is, very dark; scale it if it is {bits}-bit data",)
 
 
 class _KeptMemory(threading.local):
@@ -267,22 +201,3 @@ class _KeptMemory(threading.local):
     def keep(self, floats: Map) -> None:
         """Keep a flat contiguous array that nobody uses any more, unless it is large."""
         self.floats = floats if floats.nbytes <= _KEPT_BYTES else None
-
-
-def _check_tensors(manifest: Manifest, role: str, session: InferenceSession) -> None:
-    """Refuse a network whose tensors are not what the manifest says."""
-    spec = manifest.networks["large" if role == "large" else "small"]
-    for kind, expected, found in (("input", spec.input, session.inputs), ("output", spec.output, session.outputs)):
-        actual = found.get(expected.name)
-        if actual is None or len(found) != 1 or _fixed(actual.shape) != _fixed(expected.shape):
-            raise BundleError(
-                f"network {role!r}, {kind}",
-                got=", ".join(f"{tensor.name} {tensor.shape}" for tensor in found.values()) or "none",
-                expected=f"{expected.name} {expected.shape} as in the manifest",
-                fix="export the bundle again",
-            )
-
-
-def _fixed(shape: tuple[int | str, ...]) -> tuple[int | None, ...]:
-    """Free dimensions compare equal whatever their name."""
-    return tuple(length if isinstance(length, int) else None for length in shape)

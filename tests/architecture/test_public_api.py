@@ -21,6 +21,7 @@ PUBLIC = [
     "BundleError",
     "CertificateError",
     "EngineMismatch",
+    "EnhancementResult",
     "FundusImage",
     "FundusRTError",
     "InvalidInput",

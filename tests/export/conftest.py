@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import fundusrt_export.package as package
+import fundusrt_export.systems.cmwnet as cmwnet
 from fundusrt_export.branch import Form
 from fundusrt_export.onnx_export import export_branch
 from fundusrt_export.package import export_bundle
@@ -30,7 +30,7 @@ def one_export_a_network() -> Iterator[None]:
         return _EXPORTED[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(package, "export_branch", remembered)
+        patch.setattr(cmwnet, "export_branch", remembered)
         yield
 
 

@@ -13,12 +13,11 @@ import pytest
 from click.testing import CliRunner
 
 from fundusrt.bundle import Bundle
-from fundusrt.certificate import REQUIRED_RUNGS
 from fundusrt.errors import BundleError, CertificateError, OutputError
 from fundusrt.loading import load
 from fundusrt.verification import verify_bundle
 from fundusrt_export.cli import export
-from fundusrt_export.golden_vectors import MAP_STEP, golden_source
+from fundusrt_export.golden_vectors import MAP_STEP, golden_angiogram, golden_photograph
 from fundusrt_export.package import export_bundle
 from tests.export.small_system import INFO, SIDE, angiogram
 
@@ -30,7 +29,7 @@ def test_the_sdk_opens_it_and_its_golden_vectors_hold(bundle: Path) -> None:
     assert opened.manifest.name == "tiny"
     assert opened.manifest.version == "3.1.4"
     assert opened.manifest.networks["small"].variants[0].form == "identity"
-    assert [rung.name for rung in opened.certificate.rungs] == list(REQUIRED_RUNGS)
+    assert [rung.name for rung in opened.certificate.rungs] == list(opened.manifest.required_rungs)
     assert all(rung.holds for rung in verify_bundle(str(bundle)))
 
 
@@ -128,11 +127,21 @@ def test_one_file_and_the_same_bytes_again(bundle: Path, material: dict[str, Pat
 
 
 def test_the_default_golden_image_covers_two_by_two_tiles() -> None:
-    image = golden_source(None)
+    image = golden_angiogram(None)
     assert image.pixels.ndim == 2
     assert (image.height, image.width) == (768, 1000)
     assert 0.3 < image.fov.mean() < 1.0
     assert "/" not in image.source_id
+
+
+def test_the_default_golden_photograph_tells_its_channels_apart() -> None:
+    image = golden_photograph(None)
+    assert image.pixels.shape == (768, 1000, 3)
+    red, green, blue = (image.pixels[..., k].astype(int) for k in range(3))
+    bright = green > 20
+    assert bright.mean() > 0.2
+    assert (red[bright] > green[bright]).mean() > 0.95
+    assert (green[bright] > blue[bright]).all()
 
 
 # --- command

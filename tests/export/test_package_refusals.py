@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import fundusrt_export.package as package
+import fundusrt_export.systems.cmwnet as cmwnet
 from fundusrt.bundle import Bundle
 from fundusrt.errors import BundleError, InvalidInput, OutputError, UsageError
 from fundusrt_export.errors import ParityError, RewriteDeclined
@@ -43,7 +43,7 @@ def fault_in(name: str, monkeypatch: pytest.MonkeyPatch) -> type[Exception]:
             lambda self, feeds: {k: v * np.float32(0.999) for k, v in run(self, feeds).items()},
         )
         return ParityError
-    monkeypatch.setattr(package, "export_branch", lambda *_, **__: b"no model")
+    monkeypatch.setattr(cmwnet, "export_branch", lambda *_, **__: b"no model")
     return BundleError
 
 
@@ -103,7 +103,7 @@ def test_checkpoints_that_cannot_be_used(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "baseline.safetensors", {}, baseline)
     cases["got backbone unet; expected unet_wavelet"] = tmp_path / "baseline.safetensors"
     save_checkpoint(tmp_path / "other.safetensors", {}, config, system="ssmaf")
-    cases["got system 'ssmaf'; expected cmwnet"] = tmp_path / "other.safetensors"
+    cases["got system 'ssmaf'; expected cmwnet or ss-maf"] = tmp_path / "other.safetensors"
     wrong = {f"{role}.head.weight": np_tensor() for role in ("large", "small")}
     save_checkpoint(tmp_path / "wrong.safetensors", wrong, config)
     cases["expected tensors of the configuration's network"] = tmp_path / "wrong.safetensors"

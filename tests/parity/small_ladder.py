@@ -7,7 +7,7 @@ from typing import Any
 
 from fundusrt.backends.base import InferenceSession
 from fundusrt.certificate import Rung
-from fundusrt.manifest import Manifest, NetworkSpec, TensorSpec, VariantSpec
+from fundusrt.manifest import CmwnetManifest, NetworkSpec, TensorSpec, VariantSpec
 from fundusrt.pipeline import SegmentationPipeline
 from tests.export.small_system import SIDE, system_config
 
@@ -18,7 +18,7 @@ IMAGE = TensorSpec(name="image", dtype="float32", shape=SHAPES["input"])
 PROBABILITY = TensorSpec(name="probability", dtype="float32", shape=SHAPES["output"])
 
 
-def manifest() -> Manifest:
+def manifest() -> CmwnetManifest:
     spec = {
         role: NetworkSpec(
             role="whole_image" if role == "large" else "tile",
@@ -28,7 +28,7 @@ def manifest() -> Manifest:
         )
         for role in ROLES
     }
-    return Manifest.model_construct(
+    return CmwnetManifest.model_construct(
         preprocess=CONFIG.preprocess_spec(),
         tile=CONFIG.tile_spec(),
         whole_image=CONFIG.whole_spec(),

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from fundusrt.certificate import REQUIRED_RUNGS, Measurement, Rung
+from fundusrt.certificate import Measurement, Rung
 from fundusrt.image import FundusImage
+from fundusrt.manifest import CmwnetManifest, SsMafManifest
 from fundusrt_export.branch import DeployedBranch
 from fundusrt_export.errors import ParityError
 from fundusrt_export.parity import (
@@ -22,7 +23,9 @@ from fundusrt_export.parity import (
 )
 from fundusrt_export.parity.reference import ReferenceMaps
 from tests.export.small_system import SIDE
-from tests.parity.small_ladder import failing, pipeline_over
+from tests.parity.small_ladder import failing, manifest, pipeline_over
+
+RUNGS = CmwnetManifest.required_rungs
 
 # --- honest
 
@@ -32,12 +35,14 @@ def test_an_honest_export_holds(
 ) -> None:
     rungs = [
         wavelet_rewrite(originals, rewritten, inputs),
-        torch_to_onnxruntime({role: forms["identity"] for role, forms in rewritten.items()}, sessions, inputs),
+        torch_to_onnxruntime(
+            {role: DeployedBranch(forms["identity"]) for role, forms in rewritten.items()}, sessions, inputs
+        ),
         tiled_to_stitched(pipeline_over(sessions), [reference], [image]),
     ]
     assert [failing(rung) for rung in rungs] == [[], [], []]
-    assert tuple(rung.name for rung in rungs) == REQUIRED_RUNGS
-    require_all(rungs)
+    assert tuple(rung.name for rung in rungs) == RUNGS
+    require_all(rungs, manifest())
     assert [len(rung.measurements) for rung in rungs] == [8, 8, 5]
     # measured on real windows, and not trivially zero
     assert len(inputs.windows["small"]) == 8
@@ -56,17 +61,24 @@ def rung(name: str, value: float = 0.0, limit: float = 1e-5) -> Rung:
 
 @pytest.mark.parametrize("value", [1.1e-5, math.nan, math.inf])
 def test_a_figure_that_does_not_hold_ends_the_export(value: float) -> None:
-    rungs = [rung(name) for name in REQUIRED_RUNGS[:2]] + [rung(REQUIRED_RUNGS[2], value)]
+    rungs = [rung(name) for name in RUNGS[:2]] + [rung(RUNGS[2], value)]
     with pytest.raises(
         ParityError, match=r"rung tiled-to-stitched: got tiled-to-stitched: difference .*; expected <= 1e-05"
     ):
-        require_all(rungs)
+        require_all(rungs, manifest())
 
 
-@pytest.mark.parametrize("missing", REQUIRED_RUNGS)
+@pytest.mark.parametrize("missing", RUNGS)
 def test_a_missing_rung_ends_the_export(missing: str) -> None:
     with pytest.raises(ParityError, match=rf"got no rung {missing}"):
-        require_all([rung(name) for name in REQUIRED_RUNGS if name != missing])
+        require_all([rung(name) for name in RUNGS if name != missing], manifest())
+
+
+def test_each_system_needs_its_own_rungs() -> None:
+    other = SsMafManifest.model_construct()
+    require_all([rung(name) for name in SsMafManifest.required_rungs], other)
+    with pytest.raises(ParityError, match=r"got no rung deployed-form, end-to-end; expected deployed-form, torch"):
+        require_all([rung(name) for name in RUNGS], other)
 
 
 def test_the_reference_is_what_the_networks_say(originals: Any, reference: ReferenceMaps) -> None:

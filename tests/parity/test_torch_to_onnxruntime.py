@@ -12,6 +12,7 @@ import pytest
 from fundusrt.backends.base import Array, InferenceSession
 from fundusrt.backends.fake import FakeSession
 from fundusrt.image import FundusImage, from_array
+from fundusrt_export.branch import DeployedBranch
 from fundusrt_export.parity import ParityInputs, torch_to_onnxruntime
 from tests.parity.small_ladder import CONFIG, IMAGE, PROBABILITY, failing
 
@@ -38,7 +39,7 @@ OUTPUT_FAULTS: dict[str, Callable[[Array], Array]] = {
 @pytest.mark.parametrize("fault", OUTPUT_FAULTS)
 def test_runtime_rung_finds_a_wrong_output(fault: str, rewritten: Any, sessions: Any, inputs: ParityInputs) -> None:
     planted = {"small": sessions_of(OUTPUT_FAULTS[fault], sessions["small"])}
-    rung = torch_to_onnxruntime({"small": rewritten["small"]["identity"]}, planted, inputs)
+    rung = torch_to_onnxruntime({"small": DeployedBranch(rewritten["small"]["identity"])}, planted, inputs)
     assert "small, batch 1: max |difference| / range" in failing(rung)
     assert "small, batch 3: max |difference| / range" in failing(rung)
 
@@ -48,7 +49,7 @@ def test_runtime_rung_finds_a_fault_that_shows_only_in_a_batch(
 ) -> None:
     """Statistics over the whole batch are right at batch 1."""
     planted = {"small": sessions_of(lambda p: p if len(p) == 1 else p[[*range(1, len(p)), 0]], sessions["small"])}
-    rung = torch_to_onnxruntime({"small": rewritten["small"]["identity"]}, planted, inputs)
+    rung = torch_to_onnxruntime({"small": DeployedBranch(rewritten["small"]["identity"])}, planted, inputs)
     assert failing(rung)
     assert all("batch 3" in metric for metric in failing(rung))
 
@@ -63,4 +64,6 @@ def test_runtime_rung_finds_swapped_channels(rewritten: Any, sessions: Any, imag
     swapped = FakeSession(
         lambda feed: honest.run({"image": np.ascontiguousarray(feed[:, ::-1])})["probability"], IMAGE, PROBABILITY
     )
-    assert failing(torch_to_onnxruntime({"small": rewritten["small"]["identity"]}, {"small": swapped}, coloured))
+    assert failing(
+        torch_to_onnxruntime({"small": DeployedBranch(rewritten["small"]["identity"])}, {"small": swapped}, coloured)
+    )

@@ -15,7 +15,8 @@ def test_inspect(tiny: Path) -> None:
     assert result.exit_code == 0
     assert f"sha256        {fundusrt.Bundle.open(tiny).sha256}\n" in result.stdout
     for text in (
-        "tiny 1.0.0  (cmwnet, segmentation: bright spots)",
+        "tiny 1.0.0  (cmwnet, segmentation)\n",
+        "marks         bright spots\n",
         "preprocess    CLAHE clip 2, grid 8 on lab lightness; gamma 1.2; 3 channels",
         "tiles         64 px, sides rounded nearest; whole image 64 px (area)",
         "postprocess   cgnr_then_fuse, CGNR parallel, w_large 0.3, threshold 0.5",
@@ -36,5 +37,10 @@ def test_inspect_prints_markup_in_a_manifest_as_it_is(tiny_copy: Path) -> None:
     reseal(tiny_copy, description="[/bold] and [red]red[/red]", intended_use="[x]", version="[link=a]", label="[b]")
     result = invoke("inspect", tiny_copy)
     assert result.exit_code == 0
-    for text in ("[/bold] and [red]red[/red]", "intended use  [x]", "tiny [link=a]  (cmwnet, segmentation: [b])"):
+    for text in (
+        "[/bold] and [red]red[/red]",
+        "intended use  [x]",
+        "tiny [link=a]  (cmwnet, segmentation)",
+        "marks         [b]",
+    ):
         assert text in result.stdout

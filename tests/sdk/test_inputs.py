@@ -10,6 +10,8 @@ import pytest
 from fundusrt.errors import UsageError
 from fundusrt.inputs import collect_images, refuse_overwritten_inputs
 
+KINDS = ("mask", "overlay", "probability")
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -103,8 +105,9 @@ def test_results_may_not_replace_inputs(folder: Path) -> None:
     files, _ = collect_images(["eye.png", "eye_mask.png"])
     message = "eye_mask.png: got an input that the result of eye.png would replace; .*; choose another output folder"
     with pytest.raises(UsageError, match=message):
-        refuse_overwritten_inputs(files, Path())
+        refuse_overwritten_inputs(files, Path(), KINDS)
     with pytest.raises(UsageError, match=message):
-        refuse_overwritten_inputs([file.absolute() for file in files], Path("inner/.."))
-    refuse_overwritten_inputs(files, Path("out"))
-    refuse_overwritten_inputs(files[:1], Path())
+        refuse_overwritten_inputs([file.absolute() for file in files], Path("inner/.."), KINDS)
+    refuse_overwritten_inputs(files, Path("out"), KINDS)
+    refuse_overwritten_inputs(files, Path(), ("enhanced",))
+    refuse_overwritten_inputs(files[:1], Path(), KINDS)

@@ -11,6 +11,7 @@ import pytest
 from fundusrt.image import from_array
 from fundusrt.manifest import CgnrSpec, PostprocessSpec, PreprocessSpec
 from fundusrt.testing import assert_maps_close, fake_pipeline, tiny_manifest
+from tests.sdk.resampling import bilinear
 
 MANIFEST = tiny_manifest(tile_px=64, whole_px=48)
 
@@ -40,18 +41,6 @@ def test_the_whole_path_equals_its_parts_done_by_hand() -> None:
     assert_maps_close(
         {"p": result.probability}, {"p": (0.3 * p_large + 0.7 * p_small).astype(np.float32)}, max_abs=2.0**-20
     )
-
-
-def bilinear(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Pixel centres, borders repeated: torch's interpolate with align_corners False."""
-    for axis in (0, 1):
-        length, target = values.shape[axis], shape[axis]
-        at = np.clip((np.arange(target) + 0.5) * length / target - 0.5, 0, length - 1)
-        low = np.floor(at).astype(int)
-        high = np.minimum(low + 1, length - 1)
-        weight = (at - low).reshape([-1, 1] if axis == 0 else [1, -1])
-        values = np.take(values, low, axis) * (1 - weight) + np.take(values, high, axis) * weight
-    return values
 
 
 @pytest.mark.parametrize("on", ["prob", "logit"])

@@ -6,8 +6,8 @@ import platform
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 
-from fundusrt.certificate import REQUIRED_RUNGS, Certificate, Rung
-from fundusrt.manifest import Manifest
+from fundusrt.certificate import Certificate, Rung, missing_rungs
+from fundusrt.manifest import BundleManifest
 from fundusrt_export.errors import ParityError
 
 __all__ = ["environment", "make_certificate", "require_all"]
@@ -25,15 +25,20 @@ _PACKAGES = (
 )
 
 
-def require_all(rungs: Sequence[Rung]) -> None:
+def require_all(rungs: Sequence[Rung], manifest: BundleManifest) -> None:
     """Refuse a ladder with a missing or failing rung.
 
     Raises:
         ParityError: names every figure that does not hold.
     """
-    missing = [name for name in REQUIRED_RUNGS if name not in {rung.name for rung in rungs}]
+    missing = missing_rungs(rungs, manifest)
     if missing:
-        raise ParityError("parity ladder", got=f"no rung {', '.join(missing)}", expected=", ".join(REQUIRED_RUNGS))
+        raise ParityError(
+            "parity ladder",
+            got=f"no rung {', '.join(missing)}",
+            expected=", ".join(manifest.required_rungs),
+            fix="report it with the command that was run",
+        )
     failed = [(rung, figure) for rung in rungs for figure in rung.measurements if not figure.holds]
     if failed:
         signs = {"at_most": "<=", "at_least": ">="}
@@ -46,7 +51,7 @@ def require_all(rungs: Sequence[Rung]) -> None:
 
 
 def make_certificate(
-    manifest: Manifest, rungs: Sequence[Rung], *, facts: Mapping[str, str] | None = None
+    manifest: BundleManifest, rungs: Sequence[Rung], *, facts: Mapping[str, str] | None = None
 ) -> Certificate:
     """Return the certificate for a manifest and its ONNX files.
 
@@ -58,12 +63,11 @@ def make_certificate(
     Raises:
         ParityError: the ladder does not hold.
     """
-    require_all(rungs)
-    variants = [variant.file for network in manifest.networks.values() for variant in network.variants]
+    require_all(rungs, manifest)
     return Certificate(
         bundle=manifest.name,
         manifest_sha256=manifest.content_sha256(),
-        files={name: manifest.files[name].sha256 for name in sorted(variants)},
+        files={name: manifest.files[name].sha256 for name in sorted(manifest.network_files())},
         rungs=tuple(rungs),
         environment={**environment(), **(facts or {})},
     )

@@ -12,8 +12,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from fundusrt.frame_pipeline import cut_frame
 from fundusrt.image import FundusImage
-from fundusrt.manifest import PreprocessSpec, TileSpec, WholeImageSpec
+from fundusrt.manifest import FrameManifest, PreprocessSpec, TileSpec, WholeImageSpec
 from fundusrt.preprocess import enhance, fit_to_grid, shrink_whole, to_tensor
 from fundusrt.tiling import TileGrid
 
@@ -34,16 +35,16 @@ def array_sha256(array: npt.NDArray[Any]) -> str:
 
 @dataclass(frozen=True)
 class ParityInputs:
-    """Pre-processed uint8 windows (h, w[, 3]) by name, for each branch, and the images they come from.
+    """Pre-processed uint8 windows (h, w[, 3]) by name, for each network, and the images they come from.
 
     Attributes:
         images: whole images, for the last rung.
-        windows: for each branch, its network-sized windows by name.
+        windows: for each network, its network-sized windows by name.
         preprocess: how a window becomes a tensor.
     """
 
     images: tuple[FundusImage, ...]
-    windows: dict[Role, dict[str, Bytes]]
+    windows: dict[str, dict[str, Bytes]]
     preprocess: PreprocessSpec
 
     @classmethod
@@ -62,23 +63,34 @@ class ParityInputs:
             for index in sorted(set(np.linspace(0, len(tiles) - 1, MOST_TILES).round().astype(int).tolist())):
                 chosen = tiles[index]
                 small[f"{image.source_id}, tile {chosen.row},{chosen.column}"] = on_grid[chosen.window]
-        for level, name in ((0, "black"), (255, "white")):
-            large[name] = np.full((whole.size, whole.size), level, np.uint8)
-            small[name] = np.full((tile.size, tile.size), level, np.uint8)
+        large |= _extremes(whole.size, whole.size)
+        small |= _extremes(tile.size, tile.size)
         return cls(images, {"large": large, "small": small}, preprocess)
 
-    def feeds(self, role: Role) -> dict[str, npt.NDArray[np.float32]]:
-        """Return the (1, C, h, w) float32 network inputs of a branch by name."""
-        return {name: to_tensor(window, self.preprocess)[None] for name, window in self.windows[role].items()}
+    @classmethod
+    def of_frames(cls, images: Iterable[FundusImage], manifest: FrameManifest) -> ParityInputs:
+        """Take the frame of each image, and add a black and a white one."""
+        images = tuple(images)
+        frames = {f"{image.source_id}, frame": cut_frame(image, manifest)[1] for image in images}
+        frames |= _extremes(manifest.frame.height_px, manifest.frame.width_px)
+        return cls(images, {manifest.network_name: frames}, manifest.input.tensor_spec())
 
-    def tensors(self, role: Role) -> dict[str, Tensor]:
-        """Return the network inputs of a branch as tensors."""
-        return {name: torch.from_numpy(feed) for name, feed in self.feeds(role).items()}
+    def feeds(self, name: str) -> dict[str, npt.NDArray[np.float32]]:
+        """Return the (1, C, h, w) float32 inputs of a network by name."""
+        return {window: to_tensor(pixels, self.preprocess)[None] for window, pixels in self.windows[name].items()}
+
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        """Return the inputs of a network as tensors."""
+        return {window: torch.from_numpy(feed) for window, feed in self.feeds(name).items()}
 
     def hashes(self) -> dict[str, str]:
-        """Return the sha256 of every window, by `branch/name`."""
+        """Return the sha256 of every window, by `network/name`."""
         return {
-            f"{role}/{name}": array_sha256(window)
-            for role, windows in self.windows.items()
-            for name, window in windows.items()
+            f"{network}/{name}": array_sha256(pixels)
+            for network, windows in self.windows.items()
+            for name, pixels in windows.items()
         }
+
+
+def _extremes(height: int, width: int) -> dict[str, Bytes]:
+    return {name: np.full((height, width), level, np.uint8) for level, name in ((0, "black"), (255, "white"))}

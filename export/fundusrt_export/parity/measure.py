@@ -1,4 +1,4 @@
-"""Figures of a rung. Anything that is not finite, or of another shape, measures as infinitely far away."""
+"""Figures of a rung that only the export needs; `fundusrt.agreement` has the others."""
 
 from __future__ import annotations
 
@@ -8,21 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fundusrt.certificate import Measurement
-
-__all__ = ["at_least", "at_most", "cosine", "largest_difference", "span"]
+__all__ = ["cosine", "span"]
 
 Values = npt.NDArray[Any]
-
-
-def at_most(metric: str, value: float, limit: float) -> Measurement:
-    """Return a figure that must not exceed its limit."""
-    return Measurement(metric=metric, value=value, limit=limit, bound="at_most")
-
-
-def at_least(metric: str, value: float, limit: float) -> Measurement:
-    """Return a figure that must reach its limit."""
-    return Measurement(metric=metric, value=value, limit=limit, bound="at_least")
 
 
 def span(reference: Values, least: float) -> float:
@@ -31,13 +19,6 @@ def span(reference: Values, least: float) -> float:
     A network that answers nearly the same everywhere would otherwise turn rounding into a large relative error.
     """
     return max(float(reference.max()) - float(reference.min()), least) if np.isfinite(reference).all() else math.nan
-
-
-def largest_difference(reference: Values, other: Values) -> float:
-    """Return max |reference - other|, infinity where shapes differ or a value is not finite."""
-    if reference.shape != other.shape or not (np.isfinite(reference).all() and np.isfinite(other).all()):
-        return math.inf
-    return float(np.abs(reference.astype(np.float64) - other.astype(np.float64)).max(initial=0.0))
 
 
 def cosine(reference: Values, other: Values) -> float:

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from fundusrt.cgnr import cgnr
 from fundusrt.image import FundusImage
-from fundusrt.manifest import Manifest, PostprocessSpec, PreprocessSpec
+from fundusrt.manifest import CmwnetManifest, PostprocessSpec, PreprocessSpec
 from fundusrt.preprocess import enhance, fit_to_grid, shrink_whole, to_tensor
 
 __all__ = ["ReferenceMaps", "run_reference"]
@@ -49,7 +49,7 @@ class ReferenceMaps:
 
 
 @torch.no_grad()
-def run_reference(large: nn.Module, small: nn.Module, image: FundusImage, manifest: Manifest) -> ReferenceMaps:
+def run_reference(large: nn.Module, small: nn.Module, image: FundusImage, manifest: CmwnetManifest) -> ReferenceMaps:
     """Run one image.
 
     Args:

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from fundusrt.agreement import at_most, largest_difference
 from fundusrt.certificate import Measurement, Rung
 from fundusrt.image import FundusImage
 from fundusrt.pipeline import SegmentationPipeline
 from fundusrt_export.parity.inputs import array_sha256
-from fundusrt_export.parity.measure import at_most, largest_difference
 from fundusrt_export.parity.reference import ReferenceMaps
 
 __all__ = ["FLIPPED_LIMIT", "LIMIT", "NAME", "tiled_to_stitched"]

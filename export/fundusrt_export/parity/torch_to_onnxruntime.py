@@ -9,18 +9,18 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from fundusrt.agreement import at_least, at_most, largest_difference
 from fundusrt.backends.base import InferenceSession
 from fundusrt.certificate import Measurement, Rung
-from fundusrt_export.branch import DeployedBranch
-from fundusrt_export.parity.inputs import ParityInputs, Role
-from fundusrt_export.parity.measure import at_least, at_most, cosine, largest_difference, span
+from fundusrt_export.parity.inputs import ParityInputs
+from fundusrt_export.parity.measure import cosine, span
 
-__all__ = ["BATCHES", "LEAST_COSINE", "LEAST_PROBABILITY_SPAN", "LIMIT", "NAME", "torch_to_onnxruntime"]
+__all__ = ["BATCHES", "LEAST_COSINE", "LEAST_SPAN", "LIMIT", "NAME", "torch_to_onnxruntime"]
 
 NAME = "torch-to-onnxruntime"
 LIMIT = 1e-4
 LEAST_COSINE = 0.99999
-LEAST_PROBABILITY_SPAN = 0.01
+LEAST_SPAN = 0.01
 BATCHES = (1, 3)
 """Batch sizes; neither is the one the network was traced with."""
 
@@ -28,24 +28,24 @@ Maps = npt.NDArray[np.float32]
 
 
 def torch_to_onnxruntime(
-    networks: Mapping[Role, nn.Module], sessions: Mapping[Role, InferenceSession], inputs: ParityInputs
+    networks: Mapping[str, nn.Module], sessions: Mapping[str, InferenceSession], inputs: ParityInputs
 ) -> Rung:
-    """Compare probabilities on every window, one by one and in batches of three.
+    """Compare answers on every window, one by one and in batches of three.
 
     Args:
-        networks: rewritten networks by branch, the form that was exported.
+        networks: deployed networks by name, the very modules that were exported.
         sessions: the exported files, loaded.
         inputs: windows.
 
     Returns:
-        For each branch and batch size: the largest |difference| over the range of PyTorch's probabilities (at least
-        0.01), limit 1e-4, and the cosine, limit 0.99999.
+        For each network and batch size: the largest |difference| over the range of PyTorch's answers (at least 0.01),
+        limit 1e-4, and the cosine, limit 0.99999.
     """
     measurements: list[Measurement] = []
     for role, network in networks.items():
         feeds = np.concatenate(list(inputs.feeds(role).values()))
-        reference = _run_torch(DeployedBranch(network), feeds)
-        scale = span(reference, LEAST_PROBABILITY_SPAN)
+        reference = _run_torch(network, feeds)
+        scale = span(reference, LEAST_SPAN)
         for batch in BATCHES:
             made = _run_session(sessions[role], feeds, batch)
             name = f"{role}, batch {batch}"
@@ -54,15 +54,15 @@ def torch_to_onnxruntime(
             measurements.append(at_least(f"{name}: cosine", cosine(reference, made), LEAST_COSINE))
     return Rung(
         name=NAME,
-        compares="probabilities of rewritten PyTorch and of the exported file in ONNX Runtime, float32",
+        compares="answers of rewritten PyTorch and of the exported file in ONNX Runtime, float32",
         inputs=inputs.hashes(),
         measurements=tuple(measurements),
     )
 
 
 @torch.no_grad()
-def _run_torch(branch: DeployedBranch, feeds: Maps) -> Maps:
-    return np.concatenate([branch(torch.from_numpy(feed[None])).numpy() for feed in feeds])
+def _run_torch(network: nn.Module, feeds: Maps) -> Maps:
+    return np.concatenate([network(torch.from_numpy(feed[None])).numpy() for feed in feeds])
 
 
 def _run_session(session: InferenceSession, feeds: Maps, batch: int) -> Maps:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from fundusrt.agreement import at_most, largest_difference
 from fundusrt.certificate import Rung
 from fundusrt_export.parity.inputs import ParityInputs, Role
-from fundusrt_export.parity.measure import at_most, largest_difference
 from fundusrt_export.parity.wavelet_steps import step_differences
 from fundusrt_training.models.unet_wavelet import UNetWavelet
 

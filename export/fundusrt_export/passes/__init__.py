@@ -7,7 +7,8 @@ None of them changes a result by a single bit.
 from __future__ import annotations
 
 from fundusrt_export.passes.constant_reshape import constant_reshape
+from fundusrt_export.passes.constant_resize import constant_resize
 from fundusrt_export.passes.stable_names import stable_names
 from fundusrt_export.passes.strip_metadata import strip_metadata
 
-__all__ = ["constant_reshape", "stable_names", "strip_metadata"]
+__all__ = ["constant_reshape", "constant_resize", "stable_names", "strip_metadata"]

@@ -6,6 +6,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from fundusrt_export.passes.known_shapes import known_shapes
+
 __all__ = ["constant_reshape"]
 
 
@@ -28,7 +30,7 @@ def constant_reshape(model: onnx.ModelProto) -> int:
         Number of Shape nodes removed.
     """
     graph = model.graph
-    shapes = _shapes(onnx.shape_inference.infer_shapes(model, strict_mode=True))
+    shapes = known_shapes(model)
     removed = 0
     for node in [node for node in graph.node if node.op_type == "Shape"]:
         users = [user for user in graph.node if node.output[0] in user.input]
@@ -59,13 +61,3 @@ def _keeps_batch(user: onnx.NodeProto, shape_name: str, batch: int | str, shapes
         return False
     reshaped = shapes.get(user.input[0])
     return bool(reshaped) and batch != "" and reshaped[0] == batch
-
-
-def _shapes(model: onnx.ModelProto) -> dict[str, list[int | str]]:
-    """Return the shape of each value: a number, a symbol, or "" where nothing is known."""
-    shapes: dict[str, list[int | str]] = {}
-    for value in (*model.graph.input, *model.graph.value_info, *model.graph.output):
-        if value.type.tensor_type.HasField("shape"):
-            sizes = value.type.tensor_type.shape.dim
-            shapes[value.name] = [size.dim_value if size.HasField("dim_value") else size.dim_param for size in sizes]
-    return shapes

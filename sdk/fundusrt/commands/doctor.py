@@ -21,11 +21,13 @@ __all__ = ["doctor"]
 @click.command()
 @json_option
 def doctor(as_json: bool) -> None:
-    """Look at this machine and run the shipped bundle's golden vectors. Exit code 3 if something needed is missing."""
+    """Look at this machine and run the shipped bundles' golden vectors. Exit code 3 if something needed is missing."""
+    from fundusrt.bundle import shipped_bundles
     from fundusrt.machine import Finding, examine
 
     findings = examine()
-    findings.append(Finding("leakage on onnxruntime, cpu, fp32", *_golden_run(), needed=True))
+    for name in shipped_bundles():
+        findings.append(Finding(f"{name} on onnxruntime, cpu, fp32", *_golden_run(name), needed=True))
     broken = [finding for finding in findings if finding.needed and not finding.ok]
     if as_json:
         content = {"fundusrt": __version__, "ok": not broken, "findings": [asdict(finding) for finding in findings]}
@@ -43,16 +45,16 @@ def doctor(as_json: bool) -> None:
         sys.exit(3)
 
 
-def _golden_run() -> tuple[bool, str, str | None]:
+def _golden_run(name: str) -> tuple[bool, str, str | None]:
     from fundusrt.verification import verify_bundle
 
     try:
-        rungs = verify_bundle("leakage")
+        rungs = verify_bundle(name)
     except FundusRTError as error:
         return False, str(error), error.fix
     except ImportError as error:  # a needed package is missing; its own row says how to get it
         return False, f"not run: {error}", "install what is missing above"
     failed = [rung.name for rung in rungs if not rung.holds]
     if failed:
-        return False, f"golden vectors differ: {', '.join(failed)}", "run `fundusrt verify leakage`"
+        return False, f"golden vectors differ: {', '.join(failed)}", f"run `fundusrt verify {name}`"
     return True, "golden vectors reproduced", None

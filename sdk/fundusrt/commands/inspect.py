@@ -18,6 +18,7 @@ __all__ = ["inspect"]
 def inspect(bundle: str, as_json: bool) -> None:
     """Show a bundle's manifest, files and certificate."""
     from fundusrt.bundle import Bundle
+    from fundusrt.systems import system_of
 
     opened = Bundle.open(bundle)
     manifest, certificate = opened.manifest, opened.certificate
@@ -32,22 +33,11 @@ def inspect(bundle: str, as_json: bool) -> None:
         click.echo(json.dumps(content, indent=2))
         return
     console = Console()
-    label = escape(f"({manifest.system}, {manifest.task}: {manifest.label})")
-    console.print(f"[bold]{manifest.name} {escape(manifest.version)}[/bold]  {label}")
+    console.print(f"[bold]{manifest.name} {escape(manifest.version)}[/bold]  ({manifest.system}, {manifest.task})")
     console.print(escape(manifest.description))
-    console.print(f"intended use  {escape(manifest.intended_use)}")
-    console.print(f"sha256        {opened.sha256}", soft_wrap=True)
-    clahe = manifest.preprocess.clahe
-    contrast = "none" if clahe is None else f"CLAHE clip {clahe.clip:g}, grid {clahe.grid} on {clahe.space} lightness"
-    gamma, channels = manifest.preprocess.gamma, manifest.preprocess.channels
-    console.print(f"preprocess    {contrast}; gamma {gamma:g}; {channels} channels")
-    console.print(
-        f"tiles         {manifest.tile.size} px, sides rounded {manifest.tile.round}; "
-        f"whole image {manifest.whole_image.size} px ({manifest.whole_image.interpolation})"
-    )
-    post = manifest.postprocess
-    refinement = f"CGNR {post.cgnr.mode}" if post.cgnr.enabled else "no CGNR"
-    console.print(f"postprocess   {post.order}, {refinement}, w_large {post.w_large:g}, threshold {post.threshold:g}")
+    always = ("intended use", manifest.intended_use), ("sha256", opened.sha256)
+    for title, text in (*always, *system_of(manifest).describe(manifest)):
+        console.print(f"{title:<14}{escape(text)}", soft_wrap=True)
     files = Table("file", "bytes", "sha256", title="files", title_justify="left")
     for name, record in sorted(manifest.files.items()):
         files.add_row(name, str(record.bytes), record.sha256[:16])

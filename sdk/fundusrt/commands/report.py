@@ -1,25 +1,18 @@
-"""How commands print a result: one lesion table, one line an image."""
+"""How commands print the lesions of a result."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rich.table import Table
 
-if TYPE_CHECKING:
-    from fundusrt.results import SegmentationResult
+from fundusrt.result_files import Result
+from fundusrt.results import SegmentationResult
 
-__all__ = ["lesion_table", "summary_line"]
+__all__ = ["lesion_table", "lesion_table_of"]
 
 
-def summary_line(result: SegmentationResult) -> str:
-    """Return what was found in one image, in a line."""
-    if not result.quality.gradable:
-        return f"ungradable: {'; '.join(result.quality.reasons)}"
-    count = len(result.lesions)
-    share = f"{100.0 * result.area_fraction:.2f} % of the field"
-    seconds = sum(result.timings_ms.values()) / 1000.0
-    return f"{count} lesion{'' if count == 1 else 's'}, {result.area_px} px, {share}, {seconds:.1f} s"
+def lesion_table_of(result: Result) -> Table | None:
+    """Return the lesion table of a segmentation; None for a result without lesions to list."""
+    return lesion_table(result) if isinstance(result, SegmentationResult) else None
 
 
 def lesion_table(result: SegmentationResult, most: int = 10) -> Table:

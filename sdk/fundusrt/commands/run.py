@@ -50,17 +50,17 @@ def run(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Segment files, folders or globs.
+    """Run a model on files, folders or globs.
 
-    Writes <name>_mask.png, _overlay.png, _probability.png and _result.json for each image. An image that cannot be used
-    is reported and the others go on; the exit code is then 1.
+    Writes for each image <name>_mask.png, _overlay.png and _probability.png (a segmentation) or _enhanced.png (an
+    enhancement), and _result.json. An image that cannot be used is reported and the others go on; the exit code is then
+    1.
     """
-    from fundusrt.commands.report import summary_line
     from fundusrt.inputs import collect_images, refuse_overwritten_inputs
     from fundusrt.loading import load
+    from fundusrt.systems import system_of
 
     files, errors = collect_images(inputs)
-    refuse_overwritten_inputs(files, out)
     failed: list[dict[str, Any]] = []
     done: list[dict[str, Any]] = []
     messages = Console(stderr=True)
@@ -78,6 +78,7 @@ def run(
         ) as pipeline,
         Progress(*columns, console=messages, disable=not sys.stderr.isatty(), transient=True) as progress,
     ):
+        refuse_overwritten_inputs(files, out, system_of(pipeline.manifest).result.PICTURES)
         if files:
             _make_folder(out)
         task = progress.add_task("images", total=len(files))
@@ -96,7 +97,7 @@ def run(
                     messages.print(f"[yellow]warning[/yellow]  {escape(str(file))}: {warning}", soft_wrap=True)
                 done.append({"source": str(file), "files": paths, **result.to_dict()})
                 if not as_json:
-                    click.echo(f"{file.name}: {summary_line(result)}")
+                    click.echo(f"{file.name}: {result.summary()}")
             progress.advance(task)
     if as_json:
         click.echo(json.dumps({"results": done, "failed": failed}, indent=2))

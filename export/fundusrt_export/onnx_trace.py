@@ -1,0 +1,99 @@
+"""A deployed module to the bytes of one self-contained ONNX file."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import onnx
+import torch
+from torch import nn
+
+from fundusrt_export.errors import ExportError
+from fundusrt_export.passes import constant_reshape, constant_resize, stable_names, strip_metadata
+
+__all__ = ["INPUT", "OPSET", "to_onnx"]
+
+OPSET = 18
+INPUT = "image"
+
+logger = logging.getLogger(__name__)
+
+# torch.onnx warns about each torchvision operator it could not register; the other two narrate every rewrite.
+_LOG_LEVELS = {"torch.onnx": logging.ERROR, "onnxscript": logging.WARNING, "onnx_ir": logging.WARNING}
+
+
+def to_onnx(module: nn.Module, shape: tuple[int, int, int], output: str) -> bytes:
+    """Trace a module and clean the graph.
+
+    Input `image` (batch, C, H, W) float32, the batch free and the rest fixed. Opset 18: from 21 on GroupNorm becomes an
+    operator that TensorRT refuses and ONNX Runtime expands on the CPU. The bytes depend on the weights, the shape and
+    the package versions only.
+
+    Args:
+        module: maps one (N, C, H, W) float32 tensor to one tensor; eval mode. Its network is its attribute `network`,
+            whose parameters keep the names they have in a checkpoint.
+        shape: C, H and W.
+        output: name of what it returns.
+
+    Returns:
+        The content of the ONNX file; what it may hold is checked elsewhere (`onnx_checks`).
+
+    Raises:
+        ExportError: the exporter failed.
+    """
+    model = _trace(module, shape, output)
+    removed = constant_reshape(model) + constant_resize(model)
+    strip_metadata(model)
+    stable_names(model)
+    logger.info("%d nodes, %d shape computations made constant", len(model.graph.node), removed)
+    return model.SerializeToString(deterministic=True)
+
+
+def _trace(module: nn.Module, shape: tuple[int, int, int], output: str) -> onnx.ModelProto:
+    # Two images: the exporter takes a batch of one for a constant.
+    example = torch.rand((2, *shape), generator=torch.Generator().manual_seed(0))
+    try:
+        with _quiet_exporter():
+            program: Any = torch.onnx.export(
+                module,
+                (example,),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=[INPUT],
+                output_names=[output],
+                dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+                external_data=False,
+                verbose=False,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        raise ExportError(
+            "ONNX export",
+            got=str(error).splitlines()[0],
+            expected="a graph",
+            fix="see the exporter's own message above",
+        ) from error
+    model: onnx.ModelProto = program.model_proto
+    return model
+
+
+@contextmanager
+def _quiet_exporter() -> Generator[None]:
+    """Drop the exporter's notes about PyTorch's future and absent optional packages; pass on every other warning."""
+    loggers = {logging.getLogger(name): level for name, level in _LOG_LEVELS.items()}
+    before = {log: log.level for log in loggers}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            for log, level in loggers.items():
+                log.setLevel(level)
+            yield
+        finally:
+            for log, level in before.items():
+                log.setLevel(level)
+    for warning in caught:
+        if not issubclass(warning.category, FutureWarning | DeprecationWarning | PendingDeprecationWarning):
+            logger.warning("ONNX export: %s", warning.message)

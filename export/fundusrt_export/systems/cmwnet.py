@@ -1,0 +1,187 @@
+"""CMWNet: wavelets rewritten, two branches, the stitched and fused mask measured."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, cast
+
+from torch import nn
+
+from fundusrt.backends.base import InferenceSession
+from fundusrt.backends.onnxruntime import OnnxRuntimeSession
+from fundusrt.image import FundusImage
+from fundusrt.manifest import AnyManifest, CmwnetGolden, CmwnetManifest, FileRecord
+from fundusrt.pipeline import SegmentationPipeline
+from fundusrt_export.branch import FORMS, DeployedBranch, Form, deployed_form
+from fundusrt_export.checkpoint_networks import ROLES, TrainedSystem, load_trained
+from fundusrt_export.errors import RewriteDeclined
+from fundusrt_export.golden_vectors import golden_angiogram, stored_array, stored_map, stored_mask, stored_picture
+from fundusrt_export.model_card import BundleInfo, BundleWords
+from fundusrt_export.onnx_export import OUTPUT, export_branch
+from fundusrt_export.parity import ParityInputs, tiled_to_stitched, torch_to_onnxruntime, wavelet_rewrite
+from fundusrt_export.parity.inputs import Role
+from fundusrt_export.parity.reference import ReferenceMaps, run_reference
+from fundusrt_export.systems.system_export import (
+    CERTIFICATE,
+    IDENTITY,
+    MODEL_CARD,
+    Measured,
+    Progress,
+    SystemExport,
+    network_spec,
+    summary,
+)
+
+__all__ = ["CmwnetExport"]
+
+logger = logging.getLogger(__name__)
+
+_GOLDEN = CmwnetGolden(
+    image="golden/input.png",
+    grid="golden/preprocessed.npz",
+    whole="golden/whole.npz",
+    large="golden/large.npz",
+    small="golden/small.npz",
+    mask="golden/mask.png",
+)
+
+
+class CmwnetExport(SystemExport):
+    """Both branches of a CMWNet checkpoint.
+
+    Args:
+        trained: what the checkpoint holds.
+        form: graph form of the networks.
+    """
+
+    words: ClassVar = BundleWords(
+        label="leakage",
+        description="Leakage areas in late-phase ultra-widefield fluorescein angiograms (CMWNet with UNet-Wavelet).",
+        limits="Not evaluated on other cameras, other phases of the angiogram, or colour fundus photographs.",
+    )
+
+    def __init__(self, trained: TrainedSystem, form: Form) -> None:
+        self.trained = trained
+        self.facts, self.sha256 = trained.facts, trained.sha256
+        self.form: Form = form
+
+    @classmethod
+    def open(cls, path: str | Path, settings: Sequence[str], form: Form | None) -> CmwnetExport:
+        """Load a checkpoint; `identity` where no form is chosen. Raises what `load_trained` raises."""
+        return cls(load_trained(path, settings), form or "identity")
+
+    def golden_image(self, path: str | Path | None) -> FundusImage:
+        """Return a file, or a generated angiogram."""
+        return golden_angiogram(path)
+
+    def network_files(self) -> list[str]:
+        """Return the names of the ONNX files."""
+        return [f"{role}.onnx" for role in ROLES]
+
+    def golden_names(self) -> list[str]:
+        """Return the names of the golden files."""
+        return list(_GOLDEN.model_dump().values())
+
+    @property
+    def sizes(self) -> dict[Role, int]:
+        """Input side of each branch in px."""
+        return {"large": self.trained.config.whole.size, "small": self.trained.config.tile.size}
+
+    def manifest(self, info: BundleInfo, files: Mapping[str, FileRecord]) -> AnyManifest:
+        """Return the manifest."""
+        config, roles = self.trained.config, CmwnetManifest.network_roles
+        networks = {
+            name: network_spec(
+                roles[name],
+                f"{name}.onnx",
+                (config.unet.in_channels, self.sizes[name], self.sizes[name]),
+                OUTPUT,
+                (1, self.sizes[name], self.sizes[name]),
+                self.form,
+            )
+            for name in ROLES
+        }
+        return CmwnetManifest(
+            name=info.name,
+            version=info.version,
+            system="cmwnet",
+            label=info.label or "",
+            description=info.description or "",
+            intended_use=info.intended_use,
+            preprocess=config.preprocess_spec(),
+            tile=config.tile_spec(),
+            whole_image=config.whole_spec(),
+            networks=dict(networks),
+            postprocess=config.postprocess_spec(),
+            golden=_GOLDEN,
+            certificate=CERTIFICATE,
+            model_card=MODEL_CARD,
+            files=dict(files),
+        )
+
+    def measure(
+        self, images: Sequence[FundusImage], draft: AnyManifest, *, threads: int | None, progress: Progress
+    ) -> Measured:
+        """Rewrite the wavelet steps, export both branches, and compare up to the mask."""
+        config, networks = self.trained.config, self.trained.networks
+        manifest = cast(CmwnetManifest, draft)
+        inputs = ParityInputs.of(images, config.preprocess_spec(), config.tile_spec(), config.whole_spec())
+
+        progress(f"rewriting the wavelet steps ({self.form} form)")
+        rewritten: dict[Role, Mapping[str, nn.Module]] = {role: self._forms(role, inputs) for role in ROLES}
+        rungs = [wavelet_rewrite(networks, rewritten, inputs)]
+        progress(summary(rungs[-1]))
+
+        progress("exporting to ONNX")
+        files = {
+            f"{role}.onnx": export_branch(network, form=self.form, size_px=self.sizes[role])
+            for role, network in networks.items()
+        }
+        sessions: dict[str, InferenceSession] = {
+            role: OnnxRuntimeSession(files[f"{role}.onnx"], source=f"{role}.onnx", threads=threads) for role in ROLES
+        }
+        exported = {role: DeployedBranch(rewritten[role][self.form]) for role in ROLES}
+        rungs.append(torch_to_onnxruntime(exported, sessions, inputs))
+        progress(summary(rungs[-1]))
+
+        progress("running the whole system in PyTorch")
+        reference = [run_reference(networks["large"], networks["small"], image, manifest) for image in images]
+        with SegmentationPipeline(manifest, sessions["large"], sessions["small"], dict(IDENTITY)) as pipeline:
+            rungs.append(tiled_to_stitched(pipeline, reference, images))
+        progress(summary(rungs[-1]))
+        return Measured(files, tuple(rungs), _golden_files(images[0], reference[0]))
+
+    def card_rows(self) -> list[tuple[str, str]]:
+        """Return system and network."""
+        unet = self.facts["config"].get("unet", {})
+        return [
+            ("system", "CMWNet: two UNet-Wavelet branches (whole image, tiles), CGNR, fusion"),
+            ("network", ", ".join(f"{key} {unet[key]}" for key in ("base", "levels", "wave") if key in unet)),
+        ]
+
+    def _forms(self, role: Role, inputs: ParityInputs) -> Mapping[str, nn.Module]:
+        """Return every form the network has; the one that is exported is a must."""
+        network = self.trained.networks[role]
+        example = next(iter(inputs.tensors(role).values()))
+        forms: dict[str, nn.Module] = {}
+        for name in FORMS:
+            try:
+                forms[name] = deployed_form(network, name, example=example)
+            except RewriteDeclined as error:
+                if name == self.form:
+                    raise
+                logger.info("%s: no %s form (%s)", role, name, error)
+        return forms
+
+
+def _golden_files(image: FundusImage, maps: ReferenceMaps) -> dict[str, bytes]:
+    return {
+        _GOLDEN.image: stored_picture(image.pixels),
+        _GOLDEN.grid: stored_array(maps.grid),
+        _GOLDEN.whole: stored_array(maps.whole),
+        _GOLDEN.large: stored_map(maps.p_whole),
+        _GOLDEN.small: stored_map(maps.p_grid),
+        _GOLDEN.mask: stored_mask(maps.mask),
+    }

@@ -1,0 +1,139 @@
+"""What the exports of the systems that see one frame share: the chain of rungs, and the fields of the manifest."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+from torch import Tensor, nn
+
+from fundusrt.backends.onnxruntime import OnnxRuntimeSession
+from fundusrt.certificate import Rung
+from fundusrt.image import FundusImage
+from fundusrt.manifest import AnyManifest, FileRecord, FrameGolden, FrameManifest, FrameSpec, InputSpec, NetworkSpec
+from fundusrt_export.golden_vectors import golden_photograph
+from fundusrt_export.model_card import BundleInfo
+from fundusrt_export.parity import ParityInputs, deployed_form, torch_to_onnxruntime
+from fundusrt_export.systems.system_export import (
+    CERTIFICATE,
+    MODEL_CARD,
+    Measured,
+    Progress,
+    SystemExport,
+    summary,
+)
+
+__all__ = ["FrameExport"]
+
+M = TypeVar("M", bound=FrameManifest)
+
+
+class FrameExport(SystemExport, Generic[M]):
+    """A checkpoint of one network that sees the frame of an image.
+
+    Attributes:
+        kind: class of the manifest.
+        golden: names of the golden files.
+        file: name of the ONNX file.
+        input: colour, planes and normalisation of the network's input.
+        frame: its size and interpolation.
+    """
+
+    kind: ClassVar[type[Any]]
+    golden: ClassVar[FrameGolden]
+    file: ClassVar[str]
+
+    input: InputSpec
+    frame: FrameSpec
+
+    def golden_image(self, path: str | Path | None) -> FundusImage:
+        """Return a file, or a generated picture in colour."""
+        return golden_photograph(path)
+
+    def network_files(self) -> list[str]:
+        """Return the name of the ONNX file."""
+        return [self.file]
+
+    def golden_names(self) -> list[str]:
+        """Return the names of the golden files."""
+        return list(self.golden.model_dump().values())
+
+    def manifest(self, info: BundleInfo, files: Mapping[str, FileRecord]) -> AnyManifest:
+        """Return the manifest."""
+        (name,) = self.kind.network_roles
+        return self.kind(
+            name=info.name,
+            version=info.version,
+            description=info.description or "",
+            intended_use=info.intended_use,
+            input=self.input,
+            frame=self.frame,
+            networks={name: self.network()},
+            golden=self.golden,
+            certificate=CERTIFICATE,
+            model_card=MODEL_CARD,
+            files=dict(files),
+            **self.own_fields(info),
+        )
+
+    def measure(
+        self, images: Sequence[FundusImage], draft: AnyManifest, *, threads: int | None, progress: Progress
+    ) -> Measured:
+        """Prune and rewrite, export, and compare up to the answer at the image's size."""
+        assert isinstance(draft, self.kind)
+        inputs = ParityInputs.of_frames(images, draft)
+        (name,) = inputs.windows
+        example = next(iter(inputs.tensors(name).values()))
+
+        progress("pruning and rewriting the network")
+        trained, deployed = self.trained_network(), self.deployed_network(example)
+        rungs = [deployed_form(trained, deployed, inputs, self.compares())]
+        progress(summary(rungs[-1]))
+
+        progress("exporting to ONNX")
+        content = self.to_onnx(deployed)
+        session = OnnxRuntimeSession(content, source=self.file, threads=threads)
+        rungs.append(torch_to_onnxruntime({name: self.answering(deployed)}, {name: session}, inputs))
+        progress(summary(rungs[-1]))
+
+        progress("running the whole system in PyTorch")
+        rung, golden = self.end_to_end(draft, session, images)
+        rungs.append(rung)
+        progress(summary(rung))
+        return Measured({self.file: content}, tuple(rungs), golden)
+
+    @abstractmethod
+    def network(self) -> NetworkSpec:
+        """Return the network's tensors and file."""
+
+    @abstractmethod
+    def own_fields(self, info: BundleInfo) -> dict[str, Any]:
+        """Return the fields of the manifest that only this system has, `system` among them."""
+
+    @abstractmethod
+    def trained_network(self) -> nn.Module:
+        """Return the training network as the first rung sees it: (1, C, H, W) to one tensor."""
+
+    @abstractmethod
+    def deployed_network(self, example: Tensor) -> nn.Module:
+        """Return the pruned and rewritten form of `trained_network`, proved equal on an example."""
+
+    @abstractmethod
+    def answering(self, deployed: nn.Module) -> nn.Module:
+        """Return the module that is exported: what it returns is the network's answer."""
+
+    @abstractmethod
+    def compares(self) -> str:
+        """Return what the first rung compares, for the certificate."""
+
+    @abstractmethod
+    def to_onnx(self, deployed: nn.Module) -> bytes:
+        """Return the checked ONNX file of `answering(deployed)`."""
+
+    @abstractmethod
+    def end_to_end(
+        self, manifest: M, session: OnnxRuntimeSession, images: Sequence[FundusImage]
+    ) -> tuple[Rung, dict[str, bytes]]:
+        """Return the last rung, and the golden files of the first image."""

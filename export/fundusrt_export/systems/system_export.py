@@ -1,0 +1,134 @@
+"""What packaging asks of a system: its checkpoint measured, its manifest, its words for the model card."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from fundusrt.certificate import Rung
+from fundusrt.image import FundusImage
+from fundusrt.manifest import AnyManifest, FileRecord, NetworkSpec, TensorSpec, VariantSpec
+from fundusrt_export.model_card import BundleInfo, BundleWords
+from fundusrt_export.onnx_trace import INPUT
+
+__all__ = ["CERTIFICATE", "IDENTITY", "MODEL_CARD", "Measured", "Progress", "SystemExport", "network_spec", "summary"]
+
+Progress = Callable[[str], None]
+
+CERTIFICATE, MODEL_CARD = "certificate.json", "MODEL_CARD.md"
+
+# What a result's provenance asks for; the results of an export are only compared, never kept.
+IDENTITY: dict[str, Any] = {
+    "bundle": "",
+    "bundle_version": "",
+    "bundle_sha256": "",
+    "backend": "onnxruntime",
+    "provider": "",
+    "device": "cpu",
+    "precision": "fp32",
+    "versions": {},
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What an export made of a checkpoint.
+
+    Attributes:
+        networks: content of the ONNX files by name.
+        rungs: the measured ladder.
+        golden: content of the golden files by name.
+    """
+
+    networks: dict[str, bytes]
+    rungs: tuple[Rung, ...]
+    golden: dict[str, bytes]
+
+
+class SystemExport(ABC):
+    """One checkpoint on its way to a bundle.
+
+    Attributes:
+        words: what the model card says where the exporter says nothing.
+        facts: metadata of the checkpoint.
+        sha256: of the checkpoint file.
+        form: graph form of the networks, for the model card.
+    """
+
+    words: ClassVar[BundleWords]
+
+    facts: dict[str, Any]
+    sha256: str
+    form: str
+
+    @abstractmethod
+    def golden_image(self, path: str | Path | None) -> FundusImage:
+        """Return the golden image: a file, or a generated one; its `source_id` names no path.
+
+        Raises:
+            InvalidInput: the file cannot be read.
+        """
+
+    @abstractmethod
+    def network_files(self) -> list[str]:
+        """Return the names of the ONNX files."""
+
+    @abstractmethod
+    def golden_names(self) -> list[str]:
+        """Return the names of the golden files."""
+
+    @abstractmethod
+    def manifest(self, info: BundleInfo, files: Mapping[str, FileRecord]) -> AnyManifest:
+        """Return the manifest.
+
+        Raises:
+            pydantic.ValidationError: a value that it refuses.
+        """
+
+    @abstractmethod
+    def measure(
+        self, images: Sequence[FundusImage], draft: AnyManifest, *, threads: int | None, progress: Progress
+    ) -> Measured:
+        """Rewrite, export and measure.
+
+        Args:
+            images: the golden image first.
+            draft: the manifest but for its files.
+            threads: of ONNX Runtime; None for one per core.
+            progress: called with a line per step.
+
+        Raises:
+            RewriteDeclined, RewriteMismatch, ExportError: the network has no exact form, or its export is not what it
+                must be.
+        """
+
+    @abstractmethod
+    def card_rows(self) -> list[tuple[str, str]]:
+        """Return system and network in words, as titles and texts of the model card."""
+
+
+def network_spec(
+    role: str, file: str, shape: tuple[int, int, int], output: str, answer: tuple[int, int, int], form: str
+) -> NetworkSpec:
+    """Return a network of a manifest: one file, the batch free; shapes are channels, height and width."""
+    return NetworkSpec.model_validate(
+        {
+            "role": role,
+            "input": TensorSpec(name=INPUT, dtype="float32", shape=("batch", *shape)),
+            "output": TensorSpec(name=output, dtype="float32", shape=("batch", *answer)),
+            "variants": (VariantSpec(file=file, form=form),),
+        }
+    )
+
+
+def summary(rung: Rung) -> str:
+    """Return a rung's worst figure in a line."""
+    worst = max(
+        rung.measurements,
+        key=lambda m: m.value / m.limit if m.bound == "at_most" and m.limit else float(not m.holds),
+    )
+    state = "holds" if rung.holds else "DOES NOT HOLD"
+    return f"rung {rung.name} {state}: {worst.metric} {worst.value:.2e} (limit {worst.limit:g})"

@@ -1,0 +1,41 @@
+"""How far two arrays are apart, as figures with limits. What cannot be compared is infinitely far away."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fundusrt.certificate import Measurement
+
+__all__ = ["at_least", "at_most", "largest_difference", "share_off"]
+
+Values = npt.NDArray[Any]
+
+
+def at_most(metric: str, value: float, limit: float) -> Measurement:
+    """Return a figure that must not exceed its limit."""
+    return Measurement(metric=metric, value=value, limit=limit, bound="at_most")
+
+
+def at_least(metric: str, value: float, limit: float) -> Measurement:
+    """Return a figure that must reach its limit."""
+    return Measurement(metric=metric, value=value, limit=limit, bound="at_least")
+
+
+def largest_difference(reference: Values, other: Values) -> float:
+    """Return max |reference - other|; infinity for other shapes or dtypes than each other's, and for NaN."""
+    if reference.shape != other.shape or reference.dtype != other.dtype:
+        return math.inf
+    if not (np.isfinite(reference).all() and np.isfinite(other).all()):
+        return math.inf
+    return float(np.abs(reference.astype(np.float64) - other.astype(np.float64)).max(initial=0.0))
+
+
+def share_off(reference: Values, other: Values, levels: int) -> float:
+    """Return the share of 8-bit samples that differ by more than `levels` grey levels; 1 where nothing compares."""
+    if reference.shape != other.shape or reference.dtype != np.uint8 or other.dtype != np.uint8:
+        return 1.0
+    return float(np.mean(np.abs(reference.astype(np.int16) - other.astype(np.int16)) > levels))

@@ -1,0 +1,55 @@
+"""MAGE-Net: enhancement of colour fundus photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from fundusrt.agreement import at_most, share_off
+from fundusrt.backends.base import InferenceSession
+from fundusrt.enhancement_pipeline import EnhancementPipeline
+from fundusrt.enhancement_result import EnhancementResult
+from fundusrt.image import FundusImage
+from fundusrt.manifest import MageNetManifest
+from fundusrt.systems.frame_system import FrameSystem
+from fundusrt.systems.system import Comparison, compare_map, recorded
+
+if TYPE_CHECKING:
+    from fundusrt.bundle import Bundle
+
+__all__ = ["MageNetSystem"]
+
+# A value within the maps' difference of a half may be rounded either way: one grey level. More than that is rarer.
+MAX_LEVELS = 1
+MAX_SAMPLES_OFF = 1e-4
+
+
+class MageNetSystem(FrameSystem[MageNetManifest, EnhancementPipeline]):
+    """One enhancement network over the frame."""
+
+    result: ClassVar = EnhancementResult
+
+    def pipeline(
+        self,
+        manifest: MageNetManifest,
+        sessions: Mapping[str, InferenceSession],
+        identity: dict[str, Any],
+        max_megapixels: float | None = None,
+    ) -> EnhancementPipeline:
+        """Return the pipeline over `enhancement`."""
+        return EnhancementPipeline(manifest, sessions, identity, max_megapixels=max_megapixels)
+
+    def compare(self, pipeline: EnhancementPipeline, bundle: Bundle, eye: FundusImage) -> list[Comparison]:
+        """Compare the network's answer and the enhanced image."""
+        golden = pipeline.manifest.golden
+        enhanced = pipeline.run_frame(recorded(bundle, golden.frame))
+        off = share_off(bundle.read_image(golden.result), pipeline(eye).image, MAX_LEVELS)
+        figure = at_most(f"share of samples off by more than {MAX_LEVELS} grey level", off, MAX_SAMPLES_OFF)
+        return [
+            compare_map("network", enhanced, bundle, golden.enhanced, "value"),
+            Comparison("image", "golden and this machine's image", figure),
+        ]
+
+    def describe(self, manifest: MageNetManifest) -> list[tuple[str, str]]:
+        """Return frame, input and how the enhanced frame becomes an image."""
+        return [*super().describe(manifest), ("postprocess", f"{manifest.postprocess.to_native} to the image's size")]

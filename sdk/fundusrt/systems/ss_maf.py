@@ -1,0 +1,50 @@
+"""SS-MAF: exudates in colour fundus photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from fundusrt.backends.base import InferenceSession
+from fundusrt.exudate_pipeline import ExudatePipeline
+from fundusrt.image import FundusImage
+from fundusrt.manifest import SsMafManifest
+from fundusrt.results import SegmentationResult
+from fundusrt.systems.frame_system import FrameSystem
+from fundusrt.systems.system import Comparison, compare_map, compare_mask, recorded
+
+if TYPE_CHECKING:
+    from fundusrt.bundle import Bundle
+
+__all__ = ["SsMafSystem"]
+
+
+class SsMafSystem(FrameSystem[SsMafManifest, ExudatePipeline]):
+    """One segmentation network over the frame."""
+
+    result: ClassVar = SegmentationResult
+
+    def pipeline(
+        self,
+        manifest: SsMafManifest,
+        sessions: Mapping[str, InferenceSession],
+        identity: dict[str, Any],
+        max_megapixels: float | None = None,
+    ) -> ExudatePipeline:
+        """Return the pipeline over `segmentation`."""
+        return ExudatePipeline(manifest, sessions, identity, max_megapixels=max_megapixels)
+
+    def compare(self, pipeline: ExudatePipeline, bundle: Bundle, eye: FundusImage) -> list[Comparison]:
+        """Compare the network's map and the mask."""
+        golden = pipeline.manifest.golden
+        values = pipeline.run_frame(recorded(bundle, golden.frame))
+        return [
+            compare_map("network", values, bundle, golden.probability, "probability"),
+            compare_mask(pipeline(eye).mask, bundle, golden.mask),
+        ]
+
+    def describe(self, manifest: SsMafManifest) -> list[tuple[str, str]]:
+        """Return frame, input and how the map becomes a mask."""
+        post = manifest.postprocess
+        lines = [("marks", manifest.label), *super().describe(manifest)]
+        return [*lines, ("postprocess", f"{post.upsample} to the image's size, threshold {post.threshold:g}")]
