@@ -14,12 +14,14 @@ from click.testing import CliRunner
 
 from fundusrt.errors import InvalidInput, UsageError
 from fundusrt_training import trainer
-from fundusrt_training.checkpoints import load_checkpoint, read_metadata
+from fundusrt_training.checkpoints import load_checkpoint, read_metadata, save_checkpoint
 from fundusrt_training.cli import train as train_command
 from fundusrt_training.systems.mage_net import MageNetModule
 from fundusrt_training.systems.mage_net_config import MageNetConfig
 from fundusrt_training.systems.mage_net_task import MageNetTask
 from fundusrt_training.systems.resumable import part_of
+from fundusrt_training.systems.vessel import VesselModule
+from fundusrt_training.systems.vessel_config import VesselConfig
 from tests.training.tiny_mage_net import TINY, save_eyes, tiny_config
 
 
@@ -93,6 +95,23 @@ def test_the_teacher_is_the_mean_of_the_students_at_first(eyes: Path, cache: Pat
         torch.testing.assert_close(value, mean, rtol=1e-5, atol=1e-7)
         moved = max(moved, float((value - students[-1][name]).abs().max()))
     assert moved > 1e-3
+
+
+def test_a_run_begins_with_a_vessel_network(eyes: Path, cache: Path, tmp_path: Path) -> None:
+    vessel = VesselModule(VesselConfig(net=tiny_config().net.rsp))
+    file = tmp_path / "vessel.safetensors"
+    save_checkpoint(file, vessel.weights(), vessel.config.to_dict(), system="vessel")
+    # Next to nothing is learned at this rate, so the weights after a step are those it began with.
+    config = tiny_config("optim.lr=1e-30", "optim.lr_min=0")
+    run = trainer.train(config, eyes, tmp_path / "run", init=[file], cache=cache, limits=trainer.Limits(1)).path
+    for part in ("student", "teacher"):
+        found = part_of(weights(run), f"{part}.rsp")
+        assert found.keys() == part_of(vessel.weights(), "network").keys()
+        for name, value in part_of(vessel.weights(), "network").items():
+            torch.testing.assert_close(found[name], value, rtol=0, atol=1e-20)
+    save_checkpoint(file, vessel.weights(), vessel.config.to_dict(), system="ss-maf")
+    with pytest.raises(UsageError, match="--init: got weights of system ss-maf; expected mage-net; give a checkpoint"):
+        trainer.train(config, eyes, tmp_path / "other", init=[file], cache=cache)
 
 
 def test_validation_images_are_the_same_in_every_run(eyes: Path, cache: Path) -> None:
