@@ -19,6 +19,7 @@ from fundusrt.errors import UsageError
 from fundusrt_training import trainer
 from fundusrt_training.checkpoints import load_checkpoint
 from fundusrt_training.errors import TrainingDiverged, WorkerFailed
+from fundusrt_training.hardware import Hardware
 from fundusrt_training.rank_share import rank_share
 from fundusrt_training.run_callbacks import StopInTime, StopOnInterrupt
 from fundusrt_training.run_folder import RunFolder
@@ -27,7 +28,7 @@ from fundusrt_training.systems.cmwnet_task import CmwnetTask
 from fundusrt_training.systems.ss_maf_config import SsMafConfig
 
 Make = Callable[..., CmwnetConfig]
-TWO = trainer.Hardware("cpu", 2)
+TWO = Hardware("cpu", 2)
 
 
 def rows(run: Path, name: str = "metrics.csv") -> list[dict[str, str]]:
@@ -145,3 +146,16 @@ def test_a_loss_that_is_no_mean_over_images_is_not_shared(
     run = trainer.train(tiny_ss_maf(), exudates, tmp_path / "run", limits=trainer.Limits(1))
     with pytest.raises(UsageError, match=r"--devices 2: got system ss-maf"):
         trainer.resume(RunFolder(run.path).path, hardware=TWO)
+
+
+def test_gpus_that_are_not_there_are_refused(
+    folder: Path, tmp_path: Path, tiny_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for count, accelerator, text in (
+        (0, "gpu", "0 GPUs.*use --accelerator cpu"),
+        (1, "auto", "1 GPUs.*use --devices 1"),
+    ):
+        monkeypatch.setattr(torch.accelerator, "device_count", lambda count=count: count)
+        with pytest.raises(UsageError, match=rf"--accelerator {accelerator} --devices 2: got {text}"):
+            trainer.train(tiny_config(), folder, tmp_path / "run", hardware=Hardware(accelerator, 2))
+    assert not (tmp_path / "run").exists()

@@ -59,7 +59,8 @@ def test_a_network_that_changes_nothing_scores_as_its_input(degraded: Path, tmp_
         bad, good, _ = case.read()
         error = np.mean((bad / 255.0 - good / 255.0) ** 2)
         found.append(100.0 if error < 1e-10 else 10 * math.log10(1 / error))
-    assert len(set(found)) == 4
+    assert len(set(found)) > 2
+    assert row.summary()["not_degraded"] == found.count(100.0)
     assert row.figures["input_psnr"] == pytest.approx(np.mean(found))
     assert list(row.figures) == ["psnr", "ssim", "input_psnr", "input_ssim"]
 
@@ -85,9 +86,7 @@ def test_the_enhanced_image_is_judged_as_it_is_deployed(degraded: Path, tmp_path
 
 
 def test_only_what_degrade_wrote_is_read(degraded: Path, tmp_path: Path) -> None:
-    with pytest.raises(
-        InvalidInput, match=r"index\.json: got .*; expected the index of .*, with images; make test data"
-    ):
+    with pytest.raises(InvalidInput, match=r"index\.json: got .*; expected the index of .*, with images; make"):
         read_degraded(tmp_path)
     (tmp_path / "index.json").write_text(json.dumps({"format": "other"}))
     with pytest.raises(InvalidInput, match="got format 'other'"):

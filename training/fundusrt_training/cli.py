@@ -71,11 +71,12 @@ def train(
         return
     start(threads)
     from fundusrt_training import trainer
+    from fundusrt_training.hardware import Hardware
 
     how = {
         "cache": cache,
         "limits": trainer.Limits(max_steps, max_minutes),
-        "hardware": trainer.Hardware(accelerator, devices),
+        "hardware": Hardware(accelerator, devices),
         "progress": progress,
     }
     if resume:

@@ -16,13 +16,13 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 from fundusrt.errors import InvalidInput
 
-__all__ = ["psnr", "ssim"]
+__all__ = ["LARGEST_PSNR", "psnr", "ssim"]
 
 Image = npt.NDArray[np.uint8]
 
 _WINDOW = 11
 _EQUAL = 1e-10  # a smaller mean squared error counts as none
-_LARGEST = 100.0
+LARGEST_PSNR = 100.0
 
 
 def psnr(image: Image, reference: Image) -> float:
@@ -34,7 +34,7 @@ def psnr(image: Image, reference: Image) -> float:
     _check(image, reference)
     difference = (image.astype(np.float64) - reference.astype(np.float64)) / 255.0
     error = float(np.square(difference).mean())
-    return _LARGEST if error < _EQUAL else -10.0 * math.log10(error)
+    return LARGEST_PSNR if error < _EQUAL else -10.0 * math.log10(error)
 
 
 def ssim(image: Image, reference: Image) -> float:

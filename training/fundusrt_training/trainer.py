@@ -6,28 +6,27 @@ import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.strategies import DDPStrategy, Strategy
-from torch.multiprocessing.spawn import ProcessRaisedException
+from torch.multiprocessing.spawn import ProcessException
 from torch.utils.data import DataLoader
 
-from fundusrt.errors import FundusRTError, UsageError
+from fundusrt.errors import UsageError
 from fundusrt_training.checkpoints import installed_versions, load_checkpoint, read_metadata
 from fundusrt_training.data.working_image import default_cache, file_sha256
-from fundusrt_training.errors import ResumeError, TrainingDiverged, WorkerFailed
+from fundusrt_training.errors import ResumeError
+from fundusrt_training.hardware import Hardware, LogFromWorker, check_hardware, make_strategy, worker_error
 from fundusrt_training.rank_share import rank_share
 from fundusrt_training.run_callbacks import KeepRun, RecordSteps, StopInTime, StopOnInterrupt, ValidateImages
 from fundusrt_training.run_folder import RunFolder
 from fundusrt_training.systems.registry import make_task
 from fundusrt_training.systems.task import Task
 
-__all__ = ["Hardware", "Limits", "resume", "train"]
+__all__ = ["Limits", "resume", "train"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,19 +42,6 @@ class Limits:
 
     steps: int | None = None
     minutes: float | None = None
-
-
-@dataclass(frozen=True)
-class Hardware:
-    """Where a run computes. Several devices share each batch; the result differs from one device's by rounding alone.
-
-    Args:
-        accelerator: `auto`, `cpu` or `gpu`.
-        devices: GPUs, or processes on CPUs.
-    """
-
-    accelerator: str = "auto"
-    devices: int = 1
 
 
 def train(
@@ -88,7 +74,7 @@ def train(
         FundusRTError: data, configuration or folder that cannot be used; a loss that is not finite.
     """
     task = make_task(config)
-    _refuse_undivided(task, hardware or Hardware())
+    check_hardware(task, hardware or Hardware())
     facts = {
         "system": task.system,
         "data": str(data.resolve()),
@@ -145,7 +131,7 @@ def resume(
     task, facts = make_task(run.config()), run.facts()
     if system is not None and system != task.system:
         raise ResumeError(out, got=f"a run of {task.system}", expected=system, fix=f"train {task.system} --resume")
-    _refuse_undivided(task, hardware or Hardware())
+    check_hardware(task, hardware or Hardware())
     data = data or Path(facts["data"])
     val = val or (None if facts["val"] is None else Path(facts["val"]))
     task.prepare(data, val, cache or default_cache())
@@ -214,10 +200,12 @@ def _fit(run: RunFolder, task: Task, best: float, limits: Limits, hardware: Hard
         callbacks.append(TQDMProgressBar())
     if at.step:
         callbacks.append(_RestoreOptimizer(run))
+    if hardware.devices > 1:
+        callbacks.append(LogFromWorker())
     trainer = Trainer(
         accelerator=hardware.accelerator,
         devices=hardware.devices,
-        strategy=_strategy(hardware),
+        strategy=make_strategy(hardware),
         use_distributed_sampler=False,  # the plan is shared by `EpochData`
         max_epochs=config.optim.epochs - at.epoch,
         max_steps=-1 if limits.steps is None else limits.steps - at.step,
@@ -239,38 +227,5 @@ def _fit(run: RunFolder, task: Task, best: float, limits: Limits, hardware: Hard
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
         try:
             trainer.fit(module, datamodule=EpochData(task))
-        except ProcessRaisedException as error:
-            raise _of_worker(run, error) from error
-
-
-def _strategy(hardware: Hardware) -> str | Strategy:
-    """Return how processes work together.
-
-    They are spawned from here, when everything is prepared and the run's folder is made; the alternative, starting the
-    command anew in each, would do both once for each process.
-    """
-    if hardware.devices == 1:
-        return "auto"
-    # Branches without gradient are no error; others wait while rank zero validates.
-    return DDPStrategy(start_method="spawn", find_unused_parameters=True, timeout=timedelta(hours=12))
-
-
-def _refuse_undivided(task: Task, hardware: Hardware) -> None:
-    if hardware.devices > 1 and not task.divisible:
-        raise UsageError(
-            f"--devices {hardware.devices}",
-            got=f"system {task.system}, whose step is not a mean over the images of its batch",
-            expected="1 device: several would train something else",
-            fix="leave --devices out",
-        )
-
-
-def _of_worker(run: RunFolder, error: ProcessRaisedException) -> FundusRTError:
-    """Return what a process failed of: only the text of its traceback arrives here."""
-    logger.error("%s", error)
-    kind, _, text = str(error).strip().splitlines()[-1].partition(": ")
-    if kind.rpartition(".")[2] == TrainingDiverged.__name__:
-        return TrainingDiverged(text)
-    return WorkerFailed(
-        run.path, got=f"{kind}: {text}", expected="training in every process", fix="see the traceback above"
-    )
+        except ProcessException as error:
+            raise worker_error(run.path, error) from error

@@ -47,6 +47,8 @@ class CmwnetModule(ResumableModule):
         first = 1 if config.ema.start == "same" else 0
         self.large = None if config.mode == "crop" else _build(config, config.whole.size, first)
         self.small = None if config.mode == "down" else _build(config, config.tile.size, 1)
+        if self.large is not None and not self.large_learns:
+            self.large.requires_grad_(requires_grad=False)
         self.segmentation_loss = SegmentationLoss(config.loss)
         if config.run.channels_last:
             self.to(memory_format=torch.channels_last)  # pyright: ignore (overload without dtype is missing)

@@ -49,7 +49,7 @@ class CmwnetTask(Task):
         for image in (*self._images, *self._references):
             for name in ("grid", "whole", "mask", "whole_mask"):
                 image.__dict__.pop(name, None)  # opened again on first use
-        return dict(self.__dict__)
+        return dict(vars(self))
 
     @property
     def module(self) -> CmwnetModule:

@@ -18,7 +18,7 @@ from torch import Tensor
 from fundusrt.errors import UsageError
 from fundusrt_training.data.enhancement.degraded_folder import DegradedCase, read_degraded
 from fundusrt_training.data.framed_eye import Bytes, to_pixels, to_planes
-from fundusrt_training.enhancement_metrics import psnr, ssim
+from fundusrt_training.enhancement_metrics import LARGEST_PSNR, psnr, ssim
 from fundusrt_training.systems.evaluator import Evaluator, Metric
 from fundusrt_training.systems.mage_net import MageNetModule
 from fundusrt_training.systems.mage_net_config import MageNetConfig
@@ -88,3 +88,11 @@ class MageEvaluator(Evaluator[DegradedCase, EnhancementScores]):
     def columns(cls, score: EnhancementScores) -> dict[str, Any]:
         """Return the metrics."""
         return dataclasses.asdict(score)
+
+    @classmethod
+    def counts(cls, scores: Sequence[EnhancementScores]) -> dict[str, int]:
+        """Return the number of images that the degradation left as they were: their PSNR before is 100 by convention.
+
+        A blur may be one pixel wide in a small frame.
+        """
+        return {"not_degraded": sum(each.input_psnr == LARGEST_PSNR for each in scores)}

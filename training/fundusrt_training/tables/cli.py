@@ -78,11 +78,11 @@ def table_command(
     from fundusrt_training.checkpoints import installed_versions
     from fundusrt_training.configuration import apply_settings
     from fundusrt_training.evaluation_report import make_report_folder
+    from fundusrt_training.hardware import Hardware
     from fundusrt_training.systems.registry import config_type
     from fundusrt_training.tables.files import screen_tables, write_table
     from fundusrt_training.tables.plan import TablePlan, folds_of, seeds_of
     from fundusrt_training.tables.run_table import TableOptions, run_table
-    from fundusrt_training.trainer import Hardware
 
     base = apply_settings(config_type(table.system).from_dict(read_json(config_file)), list(settings))
     repeats = folds_of(FOLDS) if folds else seeds_of(seeds or 1)

@@ -12,6 +12,7 @@ from typing import Any
 
 from fundusrt_training import trainer
 from fundusrt_training.errors import TrainingDiverged
+from fundusrt_training.hardware import Hardware
 from fundusrt_training.tables.paper_table import PaperRow
 from fundusrt_training.tables.plan import Part, PlannedRun, TablePlan
 from fundusrt_training.tables.result import TableResult, collect, score_request
@@ -43,7 +44,7 @@ class TableOptions:
     minutes: float | None = None
     cache: Path | None = None
     device: str = "cpu"
-    hardware: trainer.Hardware = field(default_factory=trainer.Hardware)
+    hardware: Hardware = field(default_factory=Hardware)
     progress: bool = False
 
 
