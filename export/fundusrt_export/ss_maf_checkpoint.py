@@ -88,16 +88,14 @@ def load_ss_maf(path: str | Path, settings: Sequence[str] = ()) -> TrainedSsMaf:
 
 
 def _input(config: SsMafConfig) -> InputSpec:
-    # The field is younger than some checkpoints, which were trained on colour.
-    colour = getattr(config.data, "channels", "rgb")
     mean, std = config.data.mean, config.data.std
-    return InputSpec(colour=colour, channels=3, mean=(mean, mean, mean), std=(std, std, std))
+    return InputSpec(colour=config.data.channels, channels=3, mean=(mean, mean, mean), std=(std, std, std))
 
 
 def _frame(config: SsMafConfig, settings: Sequence[str]) -> FrameSpec:
     sizes = ("frame.height_px", "frame.width_px")
     missing = [size for size in sizes if not any(setting.startswith(f"{size}=") for setting in settings)]
-    if getattr(config.data, "window", None) is not None and missing:
+    if config.data.window is not None and missing:
         raise UsageError(
             "frame",
             got="a network that was trained on windows of photographs",

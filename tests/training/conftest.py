@@ -12,6 +12,7 @@ from PIL import Image
 
 from fundusrt_training.configuration import apply_settings
 from fundusrt_training.systems.cmwnet_config import CmwnetConfig
+from fundusrt_training.systems.ss_maf_config import SsMafConfig
 
 torch.set_num_threads(1)
 
@@ -27,6 +28,16 @@ TINY = (
     "optim.steps_per_epoch=3",
     "optim.tmax=2",
     "run.val_images=1",
+)
+
+TINY_SS_MAF = (
+    "net.base=4",
+    "net.d=8",
+    "data.hr=[64, 96]",
+    "data.lr=[32, 48]",
+    "optim.epochs=2",
+    "optim.batch=2",
+    "run.val_images=2",
 )
 
 
@@ -73,3 +84,24 @@ def tiny_config() -> Callable[..., CmwnetConfig]:
         return apply_settings(CmwnetConfig(), [*TINY, *settings])
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tiny_ss_maf() -> Callable[..., SsMafConfig]:
+    """The same for SS-MAF."""
+    return lambda *settings: apply_settings(SsMafConfig(), [*TINY_SS_MAF, *settings])
+
+
+@pytest.fixture
+def exudates(tmp_path: Path) -> Path:
+    """Seven photographs with yellow discs, at several sizes, as plain folders."""
+    random = np.random.default_rng(0)
+    for index in range(7):
+        height, width = 60 + 4 * index, 90 + 6 * index
+        y, x = np.mgrid[:height, :width]
+        mask = (y - random.uniform(15, 45)) ** 2 + (x - random.uniform(20, 70)) ** 2 < 80
+        pixels = np.dstack([np.where(mask, 230, 150), np.where(mask, 200, 70), np.full(mask.shape, 40)])
+        for part, array in (("images", pixels), ("masks", mask * 255)):
+            (tmp_path / "data" / part).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array.astype(np.uint8)).save(tmp_path / "data" / part / f"eye{index}.png")
+    return tmp_path / "data"

@@ -57,3 +57,14 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
         save_checkpoint(path, {"w": torch.ones(2)}, {"bad": object()})
     assert load_checkpoint(path)[1] == {}
     assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_tensors_that_share_memory_are_kept_under_both_names(tmp_path: Path) -> None:
+    shared = torch.arange(3.0)
+    save_checkpoint(tmp_path / "a.safetensors", {"one": shared, "two": shared, "part": shared[1:]}, {})
+    state, _ = load_checkpoint(tmp_path / "a.safetensors")
+    assert {name: value.tolist() for name, value in state.items()} == {
+        "one": [0, 1, 2],
+        "two": [0, 1, 2],
+        "part": [1, 2],
+    }

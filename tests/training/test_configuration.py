@@ -63,7 +63,7 @@ def test_settings_reach_through_null() -> None:
     ("setting", "message"),
     [
         ("unet.bse=3", r"unet\.bse: got an unknown key; expected in_channels, .*; did you mean base\?"),
-        ("foo.bar=1", r"--set foo\.bar: got foo; expected unet, tile, global"),
+        ("foo.bar=1", r"--set foo\.bar: got foo; expected unet, transformer, tile, global"),
         ("unet.base=x", r'unet\.base: got "x"; expected a value of type int'),
         ("unet.base=true", r"unet\.base: got true; expected a value of type int"),
         ("ema.large_grad=1", r"ema\.large_grad: got 1; expected a value of type bool"),

@@ -18,9 +18,11 @@ from fundusrt.fusion import fuse
 from fundusrt.image import read_image
 from fundusrt.preprocess import enhance, fit_to_grid, shrink_whole, to_tensor
 from fundusrt_training import cli, trainer
-from fundusrt_training.checkpoints import load_checkpoint
+from fundusrt_training.bootstrap import bootstrap_interval
+from fundusrt_training.checkpoints import load_checkpoint, save_checkpoint
 from fundusrt_training.data.folder import read_folder, read_mask
-from fundusrt_training.evaluate import bootstrap_interval, evaluate, open_candidate, write_report
+from fundusrt_training.evaluate import evaluate, open_candidate
+from fundusrt_training.evaluation_report import write_report
 from fundusrt_training.metrics import score
 from fundusrt_training.systems.cmwnet import CmwnetModule
 from fundusrt_training.systems.cmwnet_config import CmwnetConfig
@@ -71,7 +73,7 @@ def by_hand(checkpoint: Path, image_file: Path, mode: str) -> np.ndarray:
 
 @pytest.mark.parametrize("mode", ["cmwnet", "crop", "down"])
 def test_scores_are_those_of_the_system_by_hand(run: Path, folder: Path, cache: Path, mode: str) -> None:
-    rows = evaluate([open_candidate(f"x={last(run)}", [mode])], folder, cache=cache)  # pyright: ignore
+    rows = evaluate([open_candidate(f"x={last(run)}", [mode])], folder, cache=cache)
     for case in read_folder(folder):
         p = by_hand(last(run), case.image, mode)
         expected = score(p >= 0.5, read_mask(case.mask))
@@ -85,7 +87,7 @@ def test_scores_are_those_of_the_system_by_hand(run: Path, folder: Path, cache: 
 
 def test_modes_and_settings_make_rows(run: Path, crop: Path, folder: Path, cache: Path, tmp_path: Path) -> None:
     modes = ("cmwnet", "crop", "down")
-    rows = evaluate([open_candidate(str(last(run)), modes), open_candidate(f"c={last(crop)}")], folder, cache=cache)  # pyright: ignore
+    rows = evaluate([open_candidate(str(last(run)), modes), open_candidate(f"c={last(crop)}")], folder, cache=cache)
     assert [row.name for row in rows] == ["both/last (cmwnet)", "both/last (crop)", "both/last (down)", "c"]
     only_large = evaluate(
         [open_candidate(f"l={last(run)}", (), ["post.w_large=1", "cgnr.enabled=false"])], folder, cache=cache
@@ -99,6 +101,10 @@ def test_modes_and_settings_make_rows(run: Path, crop: Path, folder: Path, cache
         low, high = row["interval_95"]["dice"]
         assert low <= row["mean"]["dice"] <= high
     assert summary["rows"][0]["dice_minus_first"] == {"mean": 0.0, "interval_95": [0.0, 0.0]}
+    dice = np.array([[each.dice for each in row.scores.values()] for row in rows])
+    for row, differences in zip(summary["rows"], dice - dice[0], strict=True):
+        assert row["dice_minus_first"]["mean"] == pytest.approx(differences.mean(), abs=1e-12)
+        assert row["dice_minus_first"]["interval_95"] == pytest.approx(bootstrap_interval(list(differences)), abs=1e-12)
     table = list(csv.DictReader((tmp_path / "report" / "per_image.csv").read_text().splitlines()))
     assert len(table) == 12
     assert float(table[0]["dice"]) == rows[0].scores["eye0"].dice
@@ -125,7 +131,7 @@ def test_held_out_images_are_the_folds_own(
         evaluate([open_candidate(f"x={last(run)}")], folder, cache=cache, held_out=True)
 
 
-def test_what_cannot_be_evaluated_is_refused(run: Path, crop: Path) -> None:
+def test_what_cannot_be_evaluated_is_refused(run: Path, crop: Path, folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"--mode down: got .*, trained in mode crop; expected crop"):
         open_candidate(str(last(crop)), ["down"])
     with pytest.raises(
@@ -135,6 +141,11 @@ def test_what_cannot_be_evaluated_is_refused(run: Path, crop: Path) -> None:
         open_candidate(str(last(run)), (), ["unet.base=8"])
     with pytest.raises(InvalidInput, match="expected a checkpoint written by"):
         open_candidate("x=absent.safetensors")
+    save_checkpoint(tmp_path / "other.safetensors", {"a": torch.zeros(1)}, {}, system="other")
+    with pytest.raises(InvalidInput, match="got system other; expected cmwnet or ss-maf"):
+        open_candidate(str(tmp_path / "other.safetensors"))
+    with pytest.raises(UsageError, match=r"--device nowhere: got .*; expected a device of this machine; use cpu"):
+        evaluate([open_candidate(str(last(run)))], folder, device="nowhere")
 
 
 def test_bootstrap_interval() -> None:

@@ -127,8 +127,8 @@ def test_refused_input(shape: tuple[int, ...]) -> None:
         (lambda: MageConfig(n=2), "net.n: got 2"),
         (lambda: MageConfig(split="rows"), "net.split: got 'rows'"),  # pyright: ignore
         (lambda: MageConfig(stages=3), "net.stages: got 3; expected 1 or 2"),  # pyright: ignore
-        (lambda: AgNetConfig(base=20), "rsp.base: got 20 channels with rsp.gn_groups 32"),
-        (lambda: AgNetConfig(classes=1), "rsp.classes: got 1"),
+        (lambda: AgNetConfig(base=20), "AG-Net base: got 20 channels with gn_groups 32"),
+        (lambda: AgNetConfig(classes=1), "AG-Net classes: got 1"),
     ],
 )
 def test_refused_configuration(make: Any, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from torchmetrics.functional.classification import binary_precision_recall_curve
 from torchmetrics.utilities.compute import auc
 
 from fundusrt.errors import InvalidInput
-from fundusrt_training.pooled_metrics import PooledMetrics
+from fundusrt_training.pooled_metrics import PooledMetrics, pooled_figures
 
 
 def draw(seed: int, size: tuple[int, int] = (20, 30), levels: int = 64) -> tuple[np.ndarray, np.ndarray]:
@@ -54,6 +55,28 @@ def test_many_images_are_one_pool() -> None:
     whole.add_probability(p, reference)
     whole.add_mask(p >= 0.5, reference)
     assert pool.scores() == whole.scores()
+
+
+def test_selections_of_images_are_pools_of_their_own() -> None:
+    parts = [draw(seed, (7, 5 + seed)) for seed in range(4)]
+    parts.append((parts[0][0], np.zeros((7, 5), bool)))  # nothing to find
+    images: list[PooledMetrics] = []
+    for p, reference in parts:
+        images.append(PooledMetrics())
+        images[-1].add_probability(p, reference)
+        images[-1].add_mask(p >= 0.5, reference)
+    picks = np.random.default_rng(0).integers(0, 5, (120, 5))
+    picks[0] = 4
+    figures = pooled_figures(images, picks)
+    for selection, row in enumerate(picks):
+        pool = PooledMetrics()
+        for image in row:
+            p, reference = parts[image]
+            pool.add_probability(p, reference)
+            pool.add_mask(p >= 0.5, reference)
+        for name, value in dataclasses.asdict(pool.scores()).items():
+            assert figures[name][selection] == pytest.approx(value, abs=1e-12), name
+    assert figures["pr_auc"][0] == 0.0
 
 
 def test_pr_auc_of_sure_answers() -> None:

@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -45,7 +46,9 @@ def save_checkpoint(
     """
     facts = {"config": config, "step": step, "versions": installed_versions(), **(extra or {})}
     header = {"format": FORMAT, "system": system} | {name: json.dumps(value) for name, value in facts.items()}
-    tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in state.items()}
+    # a copy of each: the format has no place for tensors that share memory, as a shared PReLU does under its names
+    layout = torch.contiguous_format
+    tensors = {name: tensor.detach().cpu().clone(memory_format=layout) for name, tensor in state.items()}
     with atomic_write(path) as temporary:
         save_file(tensors, temporary, metadata=header)
 

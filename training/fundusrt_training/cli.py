@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from fundusrt.errors import UsageError
 from fundusrt_training.systems.registry import SYSTEMS
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from fundusrt_training.evaluate import Row
-
-__all__ = ["evaluate", "train"]
+__all__ = ["FILE", "FOLDER", "evaluate", "read_json", "start", "train"]
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -36,6 +29,8 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--max-steps", type=click.IntRange(min=1), help="Pause after this many steps in total.")
 @click.option("--max-minutes", type=click.FloatRange(min=0, min_open=True), help="Pause after this many minutes.")
 @click.option("--cache", type=click.Path(file_okay=False, path_type=Path), help="Folder of pre-processed images.")
+@click.option("--accelerator", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True)
+@click.option("--devices", type=click.IntRange(min=1), default=1, show_default=True, help="GPUs that share each step.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
 @click.option("--progress/--no-progress", default=True, help="Progress bar.")
 @click.option("--print-config", is_flag=True, help="Print the configuration and stop.")
@@ -51,6 +46,8 @@ def train(
     max_steps: int | None,
     max_minutes: float | None,
     cache: Path | None,
+    accelerator: str,
+    devices: int,
     threads: int | None,
     progress: bool,
     print_config: bool,
@@ -68,25 +65,30 @@ def train(
     from fundusrt_training.configuration import apply_settings
     from fundusrt_training.systems.registry import config_type
 
-    config = apply_settings(config_type(system).from_dict(_read_json(config_file)), list(settings))
+    config = apply_settings(config_type(system).from_dict(read_json(config_file)), list(settings))
     if print_config:
         click.echo(json.dumps(config.to_dict(), indent=2))
         return
-    _start(threads)
+    start(threads)
     from fundusrt_training import trainer
+    from fundusrt_training.hardware import Hardware
 
-    # Importing Lightning sets its own level; what it says at INFO are advertisements and device listings.
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    limits = trainer.Limits(max_steps, max_minutes)
+    how = {
+        "cache": cache,
+        "limits": trainer.Limits(max_steps, max_minutes),
+        "hardware": Hardware(accelerator, devices),
+        "progress": progress,
+    }
     if resume:
-        run = trainer.resume(out, system=system, data=data, val=val, cache=cache, limits=limits, progress=progress)
+        run = trainer.resume(out, system=system, data=data, val=val, **how)
     else:
         assert data is not None  # checked above
-        run = trainer.train(config, data, out, val=val, init=init, cache=cache, limits=limits, progress=progress)
+        run = trainer.train(config, data, out, val=val, init=init, **how)
     click.echo(f"{run.path}: weights in {run.checkpoints}")
 
 
-def _read_json(path: Path | None) -> dict[str, object]:
+def read_json(path: Path | None) -> dict[str, object]:
+    """Return what a file holds, nothing without one. Raises UsageError where it is not JSON."""
     if path is None:
         return {}
     try:
@@ -105,7 +107,7 @@ def _allow_many_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _start(threads: int | None) -> None:
+def start(threads: int | None) -> None:
     """Set up logging to the terminal, and threads."""
     from rich.logging import RichHandler
 
@@ -119,7 +121,7 @@ def _start(threads: int | None) -> None:
 
 @click.command()
 @click.argument("checkpoints", nargs=-1, required=True, metavar="[NAME=]CHECKPOINT...")
-@click.option("--data", required=True, type=FOLDER, help="Folder with images/ and masks/.")
+@click.option("--data", required=True, type=FOLDER, help="Folder of images and references.")
 @click.option(
     "-o", "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the report."
 )
@@ -128,7 +130,7 @@ def _start(threads: int | None) -> None:
     "modes",
     multiple=True,
     type=click.Choice(["cmwnet", "crop", "down"]),
-    help="Score these modes of each checkpoint (default: the one it was trained in).",
+    help="CMWNet: score these modes of each checkpoint (default: the one it was trained in).",
 )
 @click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Post-processing, such as post.w_large=0.5."
@@ -136,6 +138,7 @@ def _start(threads: int | None) -> None:
 @click.option("--held-out", is_flag=True, help="Only the images that each checkpoint's own fold held out.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first images by name.")
 @click.option("--cache", type=click.Path(file_okay=False, path_type=Path), help="Folder of pre-processed images.")
+@click.option("--device", default="cpu", show_default=True, help="Where networks run, such as cuda.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
 def evaluate(
     checkpoints: tuple[str, ...],
@@ -146,17 +149,19 @@ def evaluate(
     held_out: bool,
     limit: int | None,
     cache: Path | None,
+    device: str,
     threads: int | None,
 ) -> None:
-    """Score CHECKPOINTs on a folder of images and masks, and compare them."""
-    _start(threads)
+    """Score CHECKPOINTs of one system on a folder of images with references, and compare them."""
+    start(threads)
     from rich.console import Console
     from rich.progress import Progress
 
     from fundusrt_training import evaluate as evaluation
+    from fundusrt_training.evaluation_report import make_report_folder, report_table, write_report
 
-    candidates = [evaluation.open_candidate(text, modes, settings) for text in checkpoints]  # pyright: ignore
-    evaluation.make_report_folder(out)
+    candidates = [evaluation.open_candidate(text, modes, settings) for text in checkpoints]
+    make_report_folder(out)
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
         rows = evaluation.evaluate(
@@ -165,29 +170,11 @@ def evaluate(
             cache=cache,
             limit=limit,
             held_out=held_out,
+            device=device,
             progress=lambda name, done, count: bar.update(task, description=name, completed=done, total=count),
         )
-    evaluation.write_report(rows, data, out)
+    write_report(rows, data, out)
     console = Console()
     console.width = max(console.width, 110)  # a table folded to 80 columns loses its headings
-    console.print(_table(rows))
+    console.print(report_table(rows))
     click.echo(f"{out}: per_image.csv, summary.json")
-
-
-def _table(rows: Sequence[Row]) -> Table:
-    """Return the comparison: means over images, and the 95 % interval of Dice."""
-    from rich import box
-    from rich.table import Table
-
-    from fundusrt_training.evaluate import METRICS
-
-    table = Table(title=f"means over {len(rows[0].scores)} images; distances in px", box=box.SIMPLE)
-    table.add_column("checkpoint", overflow="fold", min_width=12)
-    for heading in ("dice", "95 % interval", "prec.", *METRICS[2:], "empty"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        summary = row.summary()
-        mean, (low, high) = summary["mean"], summary["interval_95"]["dice"]
-        parts = [f"{mean[metric]:.4f}" for metric in METRICS[:3]] + [f"{mean[metric]:.1f}" for metric in METRICS[3:]]
-        table.add_row(row.name, parts[0], f"{low:.4f}-{high:.4f}", *parts[1:], str(summary["one_mask_empty"]))
-    return table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fundusrt.errors import FundusRTError
 
-__all__ = ["ResumeError", "TrainingDiverged"]
+__all__ = ["ResumeError", "TrainingDiverged", "WorkerFailed"]
 
 
 class TrainingDiverged(FundusRTError):
@@ -17,3 +17,9 @@ class ResumeError(FundusRTError):
     """A run folder that cannot be continued, or one that would be overwritten."""
 
     code = "resume-error"
+
+
+class WorkerFailed(FundusRTError):
+    """One of several training processes that stopped; the run can be continued from its last checkpoint."""
+
+    code = "worker-failed"

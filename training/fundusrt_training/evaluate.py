@@ -1,60 +1,45 @@
-"""Scores checkpoints on a folder of images, by the pipeline that is deployed, and compares them.
+"""Scores checkpoints of one system on a folder of images, by what is deployed, image by image.
 
-Every metric is a mean over images at the original resolution (CMWNet paper, Evaluation) with a bootstrap interval over
-images.
+What a score is, each system's evaluator says (`systems.evaluator`).
 """
 
 from __future__ import annotations
 
-import csv
-import dataclasses
-import hashlib
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from fundusrt.atomic import atomic_write, write_json
-from fundusrt.errors import InvalidInput, OutputError, UsageError
-from fundusrt_training.checkpoints import installed_versions, load_checkpoint, read_metadata
+from fundusrt.errors import InvalidInput, UsageError
+from fundusrt_training.bootstrap import interval_95, resamples
+from fundusrt_training.checkpoints import load_checkpoint, read_metadata
 from fundusrt_training.configuration import apply_settings
-from fundusrt_training.data.folder import Case, read_folder
 from fundusrt_training.data.split import split
-from fundusrt_training.data.working_image import WorkingImage, default_cache, prepare
-from fundusrt_training.inference import branch_maps, combine, torch_pipeline
-from fundusrt_training.metrics import Scores, score
-from fundusrt_training.systems.cmwnet import CmwnetModule
-from fundusrt_training.systems.cmwnet_config import CmwnetConfig, Mode
+from fundusrt_training.data.working_image import default_cache
+from fundusrt_training.systems.evaluator import Evaluator, Figures
+from fundusrt_training.systems.registry import SYSTEMS, config_type, evaluator_type
 
-__all__ = [
-    "METRICS",
-    "Candidate",
-    "Row",
-    "bootstrap_interval",
-    "evaluate",
-    "make_report_folder",
-    "open_candidate",
-    "write_report",
-]
-
-logger = logging.getLogger(__name__)
-
-METRICS = ("dice", "precision", "recall", "hd95", "asd")
-ADJUSTABLE = ("infer.", "post.", "cgnr.", "metric.", "run.")
-RESAMPLES = 2000
+__all__ = ["Candidate", "Row", "evaluate", "open_candidate"]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A checkpoint under test: its name in the table, file, configuration and the modes to score."""
+    """A checkpoint under test: its name in the table, file, system, configuration and the modes to score."""
 
     name: str
     path: Path
-    config: CmwnetConfig
-    modes: tuple[Mode, ...]
+    system: str
+    config: Any
+    modes: tuple[str, ...]
+
+    @property
+    def evaluator(self) -> type[Evaluator[Any, Any]]:
+        """What scores it."""
+        return evaluator_type(self.system)
 
 
 @dataclass(frozen=True)
@@ -62,65 +47,77 @@ class Row:
     """One candidate in one mode: scores by image name, in the order of the images."""
 
     name: str
-    mode: Mode
+    mode: str
     candidate: Candidate
-    scores: dict[str, Scores]
+    scores: dict[str, Any]
 
-    def values(self, metric: str) -> list[float]:
-        """Return a metric of every image."""
-        return [float(getattr(each, metric)) for each in self.scores.values()]
+    @cached_property
+    def figures(self) -> dict[str, float]:
+        """Every metric over all images."""
+        everything = np.arange(len(self.scores))[None]
+        found = self.candidate.evaluator.figures(list(self.scores.values()), everything)
+        return {name: float(values[0]) for name, values in found.items()}
+
+    @cached_property
+    def resampled(self) -> dict[str, Figures]:
+        """Every metric over the bootstrap's selections; rows with the same images have the same selections."""
+        return self.candidate.evaluator.figures(list(self.scores.values()), resamples(len(self.scores)))
 
     def summary(self) -> dict[str, Any]:
-        """Return means, 95 % intervals and counts."""
-        means = {metric: float(np.mean(self.values(metric))) for metric in METRICS}
-        intervals = {metric: list(bootstrap_interval(self.values(metric))) for metric in METRICS}
-        empty = sum(each.one_empty for each in self.scores.values())
-        return {"images": len(self.scores), "mean": means, "interval_95": intervals, "one_mask_empty": empty}
+        """Return the metrics under `mean` or `pooled`, 95 % intervals and counts."""
+        evaluator = self.candidate.evaluator
+        names = [metric.name for metric in evaluator.metrics]
+        return {
+            "images": len(self.scores),
+            evaluator.combined: {name: self.figures[name] for name in names},
+            "interval_95": {name: list(interval_95(self.resampled[name])) for name in names},
+            **evaluator.counts(list(self.scores.values())),
+        }
+
+    def minus(self, other: Row) -> dict[str, Any] | None:
+        """Return the first metric's difference to another row, paired by image; None where the images differ."""
+        if list(self.scores) != list(other.scores):
+            return None
+        name = self.candidate.evaluator.metrics[0].name
+        differences = self.resampled[name] - other.resampled[name]
+        return {"mean": self.figures[name] - other.figures[name], "interval_95": list(interval_95(differences))}
 
 
-def open_candidate(text: str, modes: Sequence[Mode] = (), settings: Sequence[str] = ()) -> Candidate:
+def open_candidate(text: str, modes: Sequence[str] = (), settings: Sequence[str] = ()) -> Candidate:
     """Read `name=checkpoint`, or a checkpoint alone, which is named by its file (or by its run).
 
     Args:
         text: from the command line.
         modes: modes to score; the mode it was trained in where empty.
-        settings: post-processing settings that replace the checkpoint's own, such as `post.w_large=0.5`.
+        settings: settings that replace the checkpoint's own where the system still allows it, such as
+            `post.w_large=0.5`.
 
     Raises:
-        InvalidInput: not a checkpoint.
-        UsageError: a mode whose branch was not trained, or a setting that is not post-processing.
+        InvalidInput: not a checkpoint, or one of an unknown system.
+        UsageError: a mode whose branch was not trained, or a setting that training has fixed.
     """
     name, equals, file = ("", "", text) if Path(text).is_file() else text.partition("=")
     path = Path(file if equals else text)
     if not equals:
         run = path.parent.parent.name if path.parent.name == "checkpoints" else ""
         name = f"{run}/{path.stem}" if run else path.stem
+    header = read_metadata(path)
+    system = str(header["system"])
+    if system not in SYSTEMS:
+        raise InvalidInput(
+            path, got=f"system {system}", expected=" or ".join(SYSTEMS), fix="use the version that wrote it"
+        )
+    evaluator = evaluator_type(system)
     for setting in settings:
-        if not setting.startswith(ADJUSTABLE):
+        if not setting.startswith(evaluator.adjustable):
             raise UsageError(
                 f"--set {setting}",
                 got="a setting that was fixed by training",
-                expected=f"one that starts with {', '.join(ADJUSTABLE)}",
+                expected=f"one that starts with {', '.join(evaluator.adjustable)}",
                 fix="train again with it",
             )
-    header = read_metadata(path)
-    if header["system"] != "cmwnet":
-        raise InvalidInput(
-            path,
-            got=f"system {header['system']}",
-            expected="cmwnet",
-            fix="give a checkpoint of `fundusrt train cmwnet`",
-        )
-    config = apply_settings(CmwnetConfig.from_dict(header["config"]), list(settings))
-    for mode in modes:
-        if config.mode not in ("cmwnet", mode):
-            raise UsageError(
-                f"--mode {mode}",
-                got=f"{path}, trained in mode {config.mode}",
-                expected=config.mode,
-                fix="leave --mode out",
-            )
-    return Candidate(name, path, config, tuple(modes) or (config.mode,))
+    config = apply_settings(config_type(system).from_dict(header["config"]), list(settings))
+    return Candidate(name, path, system, config, evaluator.modes(config, modes, path))
 
 
 def evaluate(
@@ -130,22 +127,31 @@ def evaluate(
     cache: Path | None = None,
     limit: int | None = None,
     held_out: bool = False,
+    device: str = "cpu",
     progress: Callable[[str, int, int], None] | None = None,
 ) -> list[Row]:
     """Score every candidate in its modes on every image of a folder.
 
     Args:
-        candidates: from `open_candidate`.
-        data: folder with `images/` and `masks/`.
+        candidates: from `open_candidate`, all of one system.
+        data: folder of images with references, in a layout the system reads.
         cache: where pre-processed images are kept.
         limit: only the first images by name.
         held_out: only the images that a checkpoint's own fold held out from training.
+        device: where networks run, such as `cuda`.
         progress: called with candidate name, images done and their count.
 
     Raises:
         InvalidInput: data or checkpoint that cannot be used.
+        UsageError: several systems, no fold to hold out, or a device that is not there.
     """
-    everything = read_folder(data)
+    systems = sorted({candidate.system for candidate in candidates})
+    if len(systems) != 1:
+        raise UsageError(
+            "checkpoints", got=f"systems {', '.join(systems)}", expected="one", fix="evaluate each system by itself"
+        )
+    place = _device(device)
+    everything = evaluator_type(systems[0]).cases(data, held_out=held_out)
     rows: list[Row] = []
     for candidate in candidates:
         cases = split(everything, candidate.config.split)[1] if held_out else everything
@@ -156,96 +162,33 @@ def evaluate(
                 expected="a run with a fold",
                 fix="leave --held-out out, or train with --set split.fold=0",
             )
-        rows += _evaluate_one(candidate, cases[:limit], cache or default_cache(), progress)
+        rows += _evaluate_one(candidate, cases[:limit], cache or default_cache(), place, progress)
     return rows
 
 
 def _evaluate_one(
-    candidate: Candidate, cases: list[Case], cache: Path, progress: Callable[[str, int, int], None] | None
+    candidate: Candidate,
+    cases: list[Any],
+    cache: Path,
+    device: torch.device,
+    progress: Callable[[str, int, int], None] | None,
 ) -> list[Row]:
-    config = candidate.config
     state, _ = load_checkpoint(candidate.path)
-    module = CmwnetModule(config)
-    module.load_weights(state)
-    pipeline = torch_pipeline(config, module.large, module.small)
-    several = len(candidate.modes) > 1
-    needed = config.mode if several else next(iter(candidate.modes))
-    scores: dict[Mode, dict[str, Scores]] = {mode: {} for mode in candidate.modes}
+    evaluator = candidate.evaluator(candidate.config, candidate.modes, state, device, cache)
+    scores: dict[str, dict[str, Any]] = {mode: {} for mode in candidate.modes}
     for done, case in enumerate(cases, start=1):
-        image = prepare(case, config.working_image_spec(), cache)
-        maps = branch_maps(pipeline, needed, image.whole, image.grid, image.height, image.width)
-        for mode in candidate.modes:
-            scores[mode][image.name] = _score(config, image, combine(pipeline, mode, maps, image.original_fov))
+        for mode, found in evaluator.score(case).items():
+            scores[mode][case.name] = found
         if progress is not None:
             progress(candidate.name, done, len(cases))
+    several = len(candidate.modes) > 1
     return [Row(f"{candidate.name} ({m})" if several else candidate.name, m, candidate, scores[m]) for m in scores]
 
 
-def _score(config: CmwnetConfig, image: WorkingImage, p: Any) -> Scores:
-    prediction = p >= np.float32(config.infer.threshold)
-    return score(prediction, image.original_mask, convention=config.metric.surface, spacing=config.metric.spacing)
-
-
-def bootstrap_interval(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
-    """Return the 95 % percentile-bootstrap interval of the mean, resampling the values `RESAMPLES` times."""
-    array = np.asarray(values, np.float64)
-    picks = np.random.default_rng(seed).integers(0, len(array), (RESAMPLES, len(array)))
-    low, high = np.percentile(array[picks].mean(axis=1), (2.5, 97.5))
-    return float(low), float(high)
-
-
-def compare(rows: Sequence[Row]) -> list[dict[str, Any] | None]:
-    """Return each row's Dice difference to the first row, paired by image, with its interval; None for other images."""
-    first = rows[0]
-    compared: list[dict[str, Any] | None] = []
-    for row in rows:
-        if list(row.scores) != list(first.scores):
-            compared.append(None)
-            continue
-        differences = [ours - theirs for ours, theirs in zip(row.values("dice"), first.values("dice"), strict=True)]
-        compared.append({"mean": float(np.mean(differences)), "interval_95": list(bootstrap_interval(differences))})
-    return compared
-
-
-def make_report_folder(out: Path) -> None:
-    """Make the folder before anything is scored for it. Raises OutputError."""
+def _device(name: str) -> torch.device:
     try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            out, got=error.strerror or str(error), expected="a folder that can be made", fix="choose another folder"
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        raise UsageError(
+            f"--device {name}", got=str(error).splitlines()[0], expected="a device of this machine", fix="use cpu"
         ) from error
-
-
-def write_report(rows: Sequence[Row], data: Path, out: Path) -> None:
-    """Write `out/per_image.csv` and `out/summary.json`.
-
-    Raises:
-        OutputError: the folder cannot be written.
-    """
-    make_report_folder(out)
-    with atomic_write(out / "per_image.csv") as temporary, temporary.open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["name", "mode", "image", *(field.name for field in dataclasses.fields(Scores))])
-        for row in rows:
-            for image, each in row.scores.items():
-                writer.writerow([row.name, row.mode, image, *dataclasses.astuple(each)])
-    summary = {
-        "data": str(data),
-        "versions": installed_versions(),
-        "bootstrap_resamples": RESAMPLES,
-        "rows": [
-            {
-                "name": row.name,
-                "mode": row.mode,
-                "checkpoint": str(row.candidate.path),
-                "sha256": hashlib.sha256(row.candidate.path.read_bytes()).hexdigest(),
-                "post": row.candidate.config.postprocess_spec().model_dump(),
-                "metric": dataclasses.asdict(row.candidate.config.metric),
-                **row.summary(),
-                "dice_minus_first": difference,
-            }
-            for row, difference in zip(rows, compare(rows), strict=True)
-        ],
-    }
-    write_json(out / "summary.json", summary)

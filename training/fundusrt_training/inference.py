@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from fundusrt.backends.base import Array
 from fundusrt.fusion import fuse
 from fundusrt.manifest import Manifest, NetworkSpec, TensorSpec, VariantSpec
 from fundusrt.pipeline import SegmentationPipeline
-from fundusrt_training.systems.cmwnet import Network
 from fundusrt_training.systems.cmwnet_config import CmwnetConfig, Mode
 
 __all__ = ["TorchSession", "branch_maps", "combine", "torch_pipeline"]
@@ -31,7 +31,7 @@ class TorchSession:
         channels_last: memory layout.
     """
 
-    def __init__(self, network: Network, input: TensorSpec, output: TensorSpec, channels_last: bool) -> None:
+    def __init__(self, network: nn.Module, input: TensorSpec, output: TensorSpec, channels_last: bool) -> None:
         self.network = network
         self.inputs: Mapping[str, TensorSpec] = {input.name: input}
         self.outputs: Mapping[str, TensorSpec] = {output.name: output}
@@ -78,7 +78,7 @@ class _Absent:
 
 
 def torch_pipeline(
-    config: CmwnetConfig, large: Network | None, small: Network | None, *, batch: int = 4
+    config: CmwnetConfig, large: nn.Module | None, small: nn.Module | None, *, batch: int = 4
 ) -> SegmentationPipeline:
     """Return the SDK's pipeline over torch networks; a branch that is None must not be run.
 

@@ -45,7 +45,7 @@ class RecordSteps(Callback):
         """Write a row."""
         module = _resumable(pl_module)
         step = module.progress.step
-        if step % self.every:
+        if step % self.every or not trainer.is_global_zero:
             return
         seconds = time.perf_counter() - self._started
         self.run.append_row(
@@ -86,17 +86,20 @@ class ValidateImages(Callback):
             self.validate(trainer, _resumable(pl_module))
 
     def validate(self, trainer: Trainer, module: ResumableModule) -> None:
-        """Score every image, write a row, and save the weights when they are the best so far."""
+        """Score every image, write a row, and save the weights when they are the best so far; on rank zero."""
         step = module.progress.step
         self._last_step = step
+        if not trainer.is_global_zero:
+            return
         started = time.perf_counter()
         found = self.task.validate()
         seconds = time.perf_counter() - started
         row = {"step": step, "epoch": module.progress.epoch, found.metric: found.score, "seconds": seconds}
-        self.run.append_row("validation.csv", row | found.images)
+        self.run.append_row("validation.csv", row | found.further | found.images)
         writer = _tensorboard(trainer)
         if writer is not None:
-            writer.add_scalar(f"validation/{found.metric}", found.score, step)
+            for name, value in {found.metric: found.score, **found.further}.items():
+                writer.add_scalar(f"validation/{name}", value, step)
             if found.picture is not None:
                 writer.add_image("validation/overlay", found.picture, step, dataformats="HWC")
         logger.info("step %d: validation %s %.4f on %d images", step, found.metric, found.score, len(found.images))
@@ -142,8 +145,10 @@ class KeepRun(Callback):
         self.save(trainer, _resumable(pl_module))
 
     def save(self, trainer: Trainer, module: ResumableModule) -> None:
-        """Write both files."""
+        """Write both files; on rank zero."""
         self._saved_at = time.monotonic()
+        if not trainer.is_global_zero:
+            return
         best = -1.0 if self.validation is None else self.validation.best
         if self._saved_step != module.progress.step:
             self.run.save_weights("last", module)
@@ -152,7 +157,21 @@ class KeepRun(Callback):
         self.run.save_resume(module, trainer.optimizers[0], scheduler, best)
 
 
-class StopInTime(Callback):
+class _Stop(Callback):
+    """Stops training after a step once it is `wanted` in any process: all of them stop after the same step."""
+
+    def __init__(self) -> None:
+        self.wanted = False
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Ask the other processes."""
+        if trainer.strategy.reduce_boolean_decision(self.wanted, all=False):
+            trainer.should_stop = True
+
+
+class StopInTime(_Stop):
     """Asks the trainer to stop after the step that passes a time limit.
 
     Args:
@@ -160,6 +179,7 @@ class StopInTime(Callback):
     """
 
     def __init__(self, minutes: float) -> None:
+        super().__init__()
         self.minutes = minutes
         self._deadline = float("inf")
 
@@ -171,15 +191,17 @@ class StopInTime(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Look at the clock."""
-        if time.monotonic() >= self._deadline and not trainer.should_stop:
+        if time.monotonic() >= self._deadline and not self.wanted:
             logger.info("stopping after %g minutes", self.minutes)
-            trainer.should_stop = True
+            self.wanted = True
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
 
-class StopOnInterrupt(Callback):
+class StopOnInterrupt(_Stop):
     """Turns the first Ctrl-C (or SIGTERM) into a stop after the current step, all saved; the second one kills."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._before: dict[int, Any] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -187,7 +209,7 @@ class StopOnInterrupt(Callback):
 
         def stop(number: int, frame: FrameType | None) -> None:
             logger.warning("stopping after this step; once more to stop at once and lose it")
-            trainer.should_stop = True
+            self.wanted = True
             self._restore()
 
         if threading.current_thread() is threading.main_thread():

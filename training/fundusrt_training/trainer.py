@@ -12,12 +12,15 @@ from typing import Any
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
+from torch.multiprocessing.spawn import ProcessException
 from torch.utils.data import DataLoader
 
 from fundusrt.errors import UsageError
 from fundusrt_training.checkpoints import installed_versions, load_checkpoint, read_metadata
 from fundusrt_training.data.working_image import default_cache, file_sha256
 from fundusrt_training.errors import ResumeError
+from fundusrt_training.hardware import Hardware, LogFromWorker, check_hardware, make_strategy, worker_error
+from fundusrt_training.rank_share import rank_share
 from fundusrt_training.run_callbacks import KeepRun, RecordSteps, StopInTime, StopOnInterrupt, ValidateImages
 from fundusrt_training.run_folder import RunFolder
 from fundusrt_training.systems.registry import make_task
@@ -50,6 +53,7 @@ def train(
     init: Sequence[Path] = (),
     cache: Path | None = None,
     limits: Limits | None = None,
+    hardware: Hardware | None = None,
     progress: bool = False,
 ) -> RunFolder:
     """Train a system in a new run folder.
@@ -63,12 +67,14 @@ def train(
             optimiser starts afresh.
         cache: where pre-processed images are kept; `default_cache()` where None.
         limits: where to pause.
+        hardware: one device, whichever there is, where None.
         progress: show a progress bar.
 
     Raises:
         FundusRTError: data, configuration or folder that cannot be used; a loss that is not finite.
     """
     task = make_task(config)
+    check_hardware(task, hardware or Hardware())
     facts = {
         "system": task.system,
         "data": str(data.resolve()),
@@ -85,17 +91,13 @@ def train(
                 expected="weights alone",
                 fix="take last.safetensors or best.safetensors beside it",
             )
-        if before["system"] != task.system:
-            raise UsageError(
-                f"--init {path}",
-                got=f"weights of system {before['system']}",
-                expected=task.system,
-                fix=f"give a checkpoint of `fundusrt train {task.system}`",
-            )
-        task.start_from(*load_checkpoint(path))
+        if before["system"] == task.system:
+            task.start_from(*load_checkpoint(path))
+        else:
+            task.start_from_other(before["system"], *load_checkpoint(path))
     task.prepare(data, val, cache or default_cache())
     run = RunFolder.create(out, config, facts)
-    _fit(run, task, -1.0, limits or Limits(), progress)
+    _fit(run, task, -1.0, limits or Limits(), hardware or Hardware(), progress)
     return run
 
 
@@ -107,6 +109,7 @@ def resume(
     val: Path | None = None,
     cache: Path | None = None,
     limits: Limits | None = None,
+    hardware: Hardware | None = None,
     progress: bool = False,
 ) -> RunFolder:
     """Continue a run with the configuration and data it was started with; the result equals an uninterrupted run.
@@ -118,6 +121,7 @@ def resume(
         val: the same for the validation data.
         cache: see `train`.
         limits: see `train`.
+        hardware: see `train`; it need not be the one the run was started on.
         progress: see `train`.
 
     Raises:
@@ -127,18 +131,19 @@ def resume(
     task, facts = make_task(run.config()), run.facts()
     if system is not None and system != task.system:
         raise ResumeError(out, got=f"a run of {task.system}", expected=system, fix=f"train {task.system} --resume")
+    check_hardware(task, hardware or Hardware())
     data = data or Path(facts["data"])
     val = val or (None if facts["val"] is None else Path(facts["val"]))
     task.prepare(data, val, cache or default_cache())
     best = run.load_model(task.module)
     for name in ("metrics.csv", "validation.csv"):
         run.forget_after(name, task.module.progress.step)
-    _fit(run, task, best, limits or Limits(), progress)
+    _fit(run, task, best, limits or Limits(), hardware or Hardware(), progress)
     return run
 
 
 class EpochData(LightningDataModule):
-    """Gives Lightning the rest of the current epoch.
+    """Gives Lightning the rest of the current epoch, or this process's share of it.
 
     Args:
         task: knows the data and where the run stands.
@@ -150,8 +155,13 @@ class EpochData(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Return the loader of the current epoch, from the next batch on."""
-        at = self.task.module.progress
-        return self.task.loader(at.epoch, at.batch)
+        module = self.task.module
+        at = module.progress
+        loader = self.task.loader(at.epoch, at.batch)
+        if not isinstance(self.trainer, Trainer) or self.trainer.world_size == 1:
+            return loader
+        loader, module.loss_weights = rank_share(loader, self.trainer.global_rank, self.trainer.world_size)
+        return loader
 
 
 class _RestoreOptimizer(Callback):
@@ -164,7 +174,7 @@ class _RestoreOptimizer(Callback):
         self.run.load_optimizer(trainer.optimizers[0], trainer.lr_scheduler_configs[0].scheduler)
 
 
-def _fit(run: RunFolder, task: Task, best: float, limits: Limits, progress: bool) -> None:
+def _fit(run: RunFolder, task: Task, best: float, limits: Limits, hardware: Hardware, progress: bool) -> None:
     config, module = task.config, task.module
     run.check_data(task.hashes())
     module.batches_per_epoch = task.steps_per_epoch
@@ -176,6 +186,8 @@ def _fit(run: RunFolder, task: Task, best: float, limits: Limits, progress: bool
             expected="epochs or steps left to train",
             fix="raise --max-steps" if at.epoch < config.optim.epochs else "start a new run with more optim.epochs",
         )
+    # Importing Lightning sets its own level; what it says at INFO are advertisements and device listings.
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     logger.info("%s, %d steps an epoch, %d epochs", task.summary(), task.steps_per_epoch, config.optim.epochs)
     validation = ValidateImages(run, task, config.run.val_every, best) if task.can_validate else None
     callbacks: list[Any] = [RecordSteps(run, config.run.log_every)]
@@ -188,9 +200,13 @@ def _fit(run: RunFolder, task: Task, best: float, limits: Limits, progress: bool
         callbacks.append(TQDMProgressBar())
     if at.step:
         callbacks.append(_RestoreOptimizer(run))
+    if hardware.devices > 1:
+        callbacks.append(LogFromWorker())
     trainer = Trainer(
-        accelerator="auto",
-        devices=1,
+        accelerator=hardware.accelerator,
+        devices=hardware.devices,
+        strategy=make_strategy(hardware),
+        use_distributed_sampler=False,  # the plan is shared by `EpochData`
         max_epochs=config.optim.epochs - at.epoch,
         max_steps=-1 if limits.steps is None else limits.steps - at.step,
         min_epochs=0,
@@ -209,4 +225,7 @@ def _fit(run: RunFolder, task: Task, best: float, limits: Limits, progress: bool
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         # Lightning 2.6 uses a class that torch 2.13 renames.
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
-        trainer.fit(module, datamodule=EpochData(task))
+        try:
+            trainer.fit(module, datamodule=EpochData(task))
+        except ProcessException as error:
+            raise worker_error(run.path, error) from error

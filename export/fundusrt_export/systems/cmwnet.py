@@ -64,7 +64,8 @@ class CmwnetExport(SystemExport):
     def __init__(self, trained: TrainedSystem, form: Form) -> None:
         self.trained = trained
         self.facts, self.sha256 = trained.facts, trained.sha256
-        self.form: Form = form
+        self.form = form
+        self._form: Form = form
 
     @classmethod
     def open(cls, path: str | Path, settings: Sequence[str], form: Form | None) -> CmwnetExport:
@@ -98,7 +99,7 @@ class CmwnetExport(SystemExport):
                 (config.unet.in_channels, self.sizes[name], self.sizes[name]),
                 OUTPUT,
                 (1, self.sizes[name], self.sizes[name]),
-                self.form,
+                self._form,
             )
             for name in ROLES
         }
@@ -124,20 +125,20 @@ class CmwnetExport(SystemExport):
         manifest = cast(CmwnetManifest, draft)
         inputs = ParityInputs.of(images, config.preprocess_spec(), config.tile_spec(), config.whole_spec())
 
-        progress(f"rewriting the wavelet steps ({self.form} form)")
+        progress(f"rewriting the wavelet steps ({self._form} form)")
         rewritten: dict[Role, Mapping[str, nn.Module]] = {role: self._forms(role, inputs) for role in ROLES}
         rungs = [wavelet_rewrite(networks, rewritten, inputs)]
         progress(summary(rungs[-1]))
 
         progress("exporting to ONNX")
         files = {
-            f"{role}.onnx": export_branch(network, form=self.form, size_px=self.sizes[role])
+            f"{role}.onnx": export_branch(network, form=self._form, size_px=self.sizes[role])
             for role, network in networks.items()
         }
         sessions: dict[str, InferenceSession] = {
             role: OnnxRuntimeSession(files[f"{role}.onnx"], source=f"{role}.onnx", threads=threads) for role in ROLES
         }
-        exported = {role: DeployedBranch(rewritten[role][self.form]) for role in ROLES}
+        exported = {role: DeployedBranch(rewritten[role][self._form]) for role in ROLES}
         rungs.append(torch_to_onnxruntime(exported, sessions, inputs))
         progress(summary(rungs[-1]))
 
@@ -165,7 +166,7 @@ class CmwnetExport(SystemExport):
             try:
                 forms[name] = deployed_form(network, name, example=example)
             except RewriteDeclined as error:
-                if name == self.form:
+                if name == self._form:
                     raise
                 logger.info("%s: no %s form (%s)", role, name, error)
         return forms

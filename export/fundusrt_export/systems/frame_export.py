@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from torch import Tensor, nn
 
@@ -77,8 +77,8 @@ class FrameExport(SystemExport, Generic[M]):
         self, images: Sequence[FundusImage], draft: AnyManifest, *, threads: int | None, progress: Progress
     ) -> Measured:
         """Prune and rewrite, export, and compare up to the answer at the image's size."""
-        assert isinstance(draft, self.kind)
-        inputs = ParityInputs.of_frames(images, draft)
+        manifest = cast(M, draft)  # what `manifest` returned
+        inputs = ParityInputs.of_frames(images, manifest)
         (name,) = inputs.windows
         example = next(iter(inputs.tensors(name).values()))
 
@@ -94,7 +94,7 @@ class FrameExport(SystemExport, Generic[M]):
         progress(summary(rungs[-1]))
 
         progress("running the whole system in PyTorch")
-        rung, golden = self.end_to_end(draft, session, images)
+        rung, golden = self.end_to_end(manifest, session, images)
         rungs.append(rung)
         progress(summary(rung))
         return Measured({self.file: content}, tuple(rungs), golden)

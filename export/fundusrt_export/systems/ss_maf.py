@@ -26,6 +26,13 @@ from fundusrt_export.systems.system_export import IDENTITY, network_spec
 
 __all__ = ["SsMafExport"]
 
+_GOLDEN = ExudateGolden(
+    image="golden/input.png",
+    frame="golden/frame.npz",
+    probability="golden/probability.npz",
+    mask="golden/mask.png",
+)
+
 
 class SsMafExport(FrameExport[SsMafManifest]):
     """The network of an SS-MAF checkpoint.
@@ -41,12 +48,7 @@ class SsMafExport(FrameExport[SsMafManifest]):
     )
     kind: ClassVar = SsMafManifest
     file: ClassVar = "segmentation.onnx"
-    golden: ClassVar = ExudateGolden(
-        image="golden/input.png",
-        frame="golden/frame.npz",
-        probability="golden/probability.npz",
-        mask="golden/mask.png",
-    )
+    golden: ClassVar = _GOLDEN
 
     def __init__(self, trained: TrainedSsMaf) -> None:
         self.trained = trained
@@ -110,10 +112,10 @@ class SsMafExport(FrameExport[SsMafManifest]):
             rung = exudate_end_to_end(pipeline, reference, images)
         first = reference[0]
         return rung, {
-            self.golden.image: stored_picture(images[0].pixels),
-            self.golden.frame: stored_array(first.frame),
-            self.golden.probability: stored_map(first.p_frame),
-            self.golden.mask: stored_mask(first.mask),
+            _GOLDEN.image: stored_picture(images[0].pixels),
+            _GOLDEN.frame: stored_array(first.frame),
+            _GOLDEN.probability: stored_map(first.p_frame),
+            _GOLDEN.mask: stored_mask(first.mask),
         }
 
     def card_rows(self) -> list[tuple[str, str]]:

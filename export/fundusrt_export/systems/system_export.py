@@ -28,7 +28,8 @@ __all__ = [
 
 Progress = Callable[[str], None]
 
-CERTIFICATE, MODEL_CARD = "certificate.json", "MODEL_CARD.md"
+CERTIFICATE = "certificate.json"
+MODEL_CARD = "MODEL_CARD.md"
 
 # What a result's provenance asks for; the results of an export are only compared, never kept.
 IDENTITY: dict[str, Any] = {

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from fundusrt.errors import InvalidInput
 from fundusrt.inputs import IMAGE_SUFFIXES
 
-__all__ = ["Case", "read_folder", "read_mask"]
+__all__ = ["MASK_SUFFIXES", "Case", "files_by_stem", "read_folder", "read_mask"]
 
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
 
@@ -38,16 +38,16 @@ def read_folder(folder: Path) -> list[Case]:
     Raises:
         InvalidInput: a folder is absent or empty, masks are missing, or two files share a stem.
     """
-    images = _by_stem(folder / "images", IMAGE_SUFFIXES)
-    masks = _by_stem(folder / "masks", MASK_SUFFIXES)
-    fovs = _by_stem(folder / "fov", MASK_SUFFIXES) if (folder / "fov").is_dir() else {}
+    images = files_by_stem(folder / "images", IMAGE_SUFFIXES)
+    masks = files_by_stem(folder / "masks", MASK_SUFFIXES)
+    fovs = files_by_stem(folder / "fov", MASK_SUFFIXES) if (folder / "fov").is_dir() else {}
     missing = [stem for stem in images if stem not in masks]
     if missing:
         raise InvalidInput(
             folder / "masks",
             got=f"no mask for {len(missing)} of {len(images)} images: {_listed(missing)}",
             expected=f"a file with the image's stem and one of {', '.join(MASK_SUFFIXES)}",
-            fix=f"add masks/{missing[0]}.png (0 background, 255 leakage)",
+            fix=f"add masks/{missing[0]}.png (0 background, 255 marked)",
         )
     return [Case(stem, path, masks[stem], fovs.get(stem)) for stem, path in sorted(images.items())]
 
@@ -108,7 +108,12 @@ def read_mask(path: Path, size: tuple[int, int] | None = None) -> npt.NDArray[np
     return mask
 
 
-def _by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
+def files_by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
+    """Return the files of a folder that have one of the suffixes, by stem.
+
+    Raises:
+        InvalidInput: no such folder, no such file in it, or two files of one stem.
+    """
     if not folder.is_dir():
         raise InvalidInput(folder, got=_what_is_at(folder), expected="a folder", fix=f"create {folder}")
     found: dict[str, Path] = {}

@@ -28,18 +28,21 @@ class EnhancementLossConfig:
     """Weights and constants.
 
     Args:
+        char_weight: of the Charbonnier term; 0 leaves it out.
         edge_weight: w; the paper's plain sum is 1, MPRNet has 0.05.
         edge_op: G: `laplacian`, `sobel`, or `diff`, the differences of neighbours.
         char_eps: e, in grey levels of [0, 1].
     """
 
+    char_weight: float = 1.0
     edge_weight: float = 1.0
     edge_op: Literal["laplacian", "sobel", "diff"] = "laplacian"
     char_eps: float = 1e-3
 
     def __post_init__(self) -> None:
-        if not self.edge_weight >= 0:
-            raise UsageError("loss.edge_weight", got=self.edge_weight, expected="at least 0")
+        for name in ("char_weight", "edge_weight"):
+            if not getattr(self, name) >= 0:
+                raise UsageError(f"loss.{name}", got=getattr(self, name), expected="at least 0")
         if self.edge_op not in _OPERATORS:
             raise UsageError("loss.edge_op", got=repr(self.edge_op), expected=", ".join(_OPERATORS))
         if not self.char_eps > 0:
@@ -61,7 +64,7 @@ class EnhancementLoss(nn.Module):
         """Return the scalar loss of two (N, 3, H, W) images."""
         with torch.autocast(image.device.type, enabled=False):
             image, target = image.float(), target.float()
-            total = charbonnier(image - target, self.config.char_eps)
+            total = self.config.char_weight * charbonnier(image - target, self.config.char_eps)
             if self.config.edge_weight:
                 # G is linear: the difference of the edges is the edge of the difference
                 edges = _OPERATORS[self.config.edge_op](image - target)

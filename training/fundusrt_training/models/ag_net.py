@@ -54,12 +54,12 @@ class AgNetConfig:
     def __post_init__(self) -> None:
         for name, least in (("in_channels", 1), ("base", 1), ("classes", 2), ("gn_groups", 1), ("radius", 1)):
             if getattr(self, name) < least:
-                raise UsageError(f"rsp.{name}", got=getattr(self, name), expected=f"at least {least}")
+                raise UsageError(f"AG-Net {name}", got=getattr(self, name), expected=f"at least {least}")
         if self.base % self.gn_groups:
             raise UsageError(
-                "rsp.base",
-                got=f"{self.base} channels with rsp.gn_groups {self.gn_groups}",
-                expected="a multiple of rsp.gn_groups",
+                "AG-Net base",
+                got=f"{self.base} channels with gn_groups {self.gn_groups}",
+                expected="a multiple of gn_groups",
             )
 
 

@@ -22,16 +22,13 @@ from fundusrt.errors import UsageError
 from fundusrt_training.data.leakage import Batch
 from fundusrt_training.losses.consistency import consistency_loss
 from fundusrt_training.losses.segmentation import SegmentationLoss
+from fundusrt_training.models.backbones import make_backbone
 from fundusrt_training.models.deepen import can_deepen, deepened
 from fundusrt_training.models.planar_norm import use_planar_norm
-from fundusrt_training.models.unet import UNet
-from fundusrt_training.models.unet_wavelet import UNetWavelet
 from fundusrt_training.systems.cmwnet_config import CmwnetConfig
 from fundusrt_training.systems.resumable import ResumableModule, part_of
 
-__all__ = ["CmwnetModule", "Network"]
-
-Network = UNetWavelet | UNet
+__all__ = ["CmwnetModule"]
 
 
 class CmwnetModule(ResumableModule):
@@ -47,15 +44,18 @@ class CmwnetModule(ResumableModule):
     def __init__(self, config: CmwnetConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or CmwnetConfig()
-        self.large = None if config.mode == "crop" else _build(config, branch=1 if config.ema.start == "same" else 0)
-        self.small = None if config.mode == "down" else _build(config, branch=1)
+        first = 1 if config.ema.start == "same" else 0
+        self.large = None if config.mode == "crop" else _build(config, config.whole.size, first)
+        self.small = None if config.mode == "down" else _build(config, config.tile.size, 1)
+        if self.large is not None and not self.large_learns:
+            self.large.requires_grad_(requires_grad=False)
         self.segmentation_loss = SegmentationLoss(config.loss)
         if config.run.channels_last:
             self.to(memory_format=torch.channels_last)  # pyright: ignore (overload without dtype is missing)
             if config.run.precision == "bf16":
                 use_planar_norm(self)
 
-    def forward(self, branch: Network, images: Tensor) -> Tensor:
+    def forward(self, branch: nn.Module, images: Tensor) -> Tensor:
         """Run one branch: images (N, C, H, W) float32 to logits (N, 1, H, W), bf16 under autocast."""
         if self.config.run.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
@@ -170,7 +170,8 @@ class CmwnetModule(ResumableModule):
         """
         before, now = replace(config.unet, wavelet_form=self.config.unet.wavelet_form), self.config.unet
         deeper = self.config.backbone == "unet_wavelet" and can_deepen(before, now)
-        if config.backbone != self.config.backbone or not (before == now or deeper):
+        same = (config.backbone, config.transformer) == (self.config.backbone, self.config.transformer)
+        if not same or not (before == now or deeper):
             raise UsageError(
                 "--init",
                 got=f"weights of another network: {config.backbone}, {config.unet}",
@@ -194,7 +195,7 @@ class CmwnetModule(ResumableModule):
         self.load_weights(own | found)
 
 
-def _build(config: CmwnetConfig, branch: int) -> Network:
+def _build(config: CmwnetConfig, side: int, branch: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(2 * config.run.seed + branch)
-        return UNet(config.unet) if config.backbone == "unet" else UNetWavelet(config.unet)
+        return make_backbone(config.backbone, config.unet, config.transformer, side)

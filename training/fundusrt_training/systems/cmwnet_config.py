@@ -21,12 +21,12 @@ from fundusrt_training.data.split import SplitConfig
 from fundusrt_training.data.working_image import WorkingImageSpec
 from fundusrt_training.losses.consistency import ConsistencyConfig
 from fundusrt_training.losses.segmentation import SegmentationLossConfig
+from fundusrt_training.models.backbones import Backbone, TransformerConfig, check_sides
 from fundusrt_training.models.unet_wavelet import UNetWaveletConfig
 from fundusrt_training.systems.run_config import RunConfig
 
-__all__ = ["Backbone", "CmwnetConfig", "Mode"]
+__all__ = ["CmwnetConfig", "Mode"]
 
-Backbone = Literal["unet_wavelet", "unet"]
 Mode = Literal["cmwnet", "crop", "down"]
 
 
@@ -190,12 +190,13 @@ class CmwnetConfig:
     """The whole system.
 
     `mode`: both branches, only the tile branch (`crop`), or only the whole-image branch (`down`). `backbone`: the
-    paper's network, or a plain U-Net as a baseline (it cannot be exported).
+    paper's network, or another as a baseline (`models.backbones`; it cannot be exported).
     """
 
     mode: Mode = "cmwnet"
     backbone: Backbone = "unet_wavelet"
     unet: UNetWaveletConfig = field(default_factory=UNetWaveletConfig)
+    transformer: TransformerConfig = field(default_factory=TransformerConfig)
     tile: TileConfig = field(default_factory=TileConfig)
     whole: GlobalConfig = field(default_factory=GlobalConfig, metadata=configuration.key("global"))
     prep: PrepConfig = field(default_factory=PrepConfig)
@@ -221,11 +222,8 @@ class CmwnetConfig:
                 expected="unet.wavelet_form haar_identity: pytorch_wavelets mixes dtypes in its backward pass",
                 fix="set unet.wavelet_form haar_identity, or run.precision fp32",
             )
-        for name, size in (("tile.size", self.tile.size), ("global.size", self.whole.size)):
-            step = self.unet.divisor
-            if size % step or size < 1:
-                fix = f"try {max(1, -(-size // step)) * step}"
-                raise UsageError(name, got=f"{size} px", expected=f"a multiple of {step} (2^unet.levels)", fix=fix)
+        sides = {"tile.size": self.tile.size, "global.size": self.whole.size}
+        check_sides(self.backbone, self.unet, self.transformer, sides)
         if self.unet.in_channels not in (1, 3):
             raise UsageError("unet.in_channels", got=self.unet.in_channels, expected="1 or 3")
         if self.unet.out_channels != 1:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +19,10 @@ from fundusrt_training.metrics import dice
 from fundusrt_training.overlay import overlay
 from fundusrt_training.systems.cmwnet import CmwnetModule
 from fundusrt_training.systems.cmwnet_config import CmwnetConfig
+from fundusrt_training.systems.preparation_log import log_preparation
 from fundusrt_training.systems.task import Task, Validation, refuse_two_validations
 
 __all__ = ["CmwnetTask"]
-
-logger = logging.getLogger(__name__)
 
 _BRANCHES = {"cmwnet": ("tile", "whole"), "crop": ("tile",), "down": ("whole",)}
 
@@ -38,6 +35,7 @@ class CmwnetTask(Task):
     """
 
     system = "cmwnet"
+    divisible = True
     config: CmwnetConfig
 
     def __init__(self, config: CmwnetConfig) -> None:
@@ -45,6 +43,13 @@ class CmwnetTask(Task):
         self._module = CmwnetModule(config)
         self._images: list[WorkingImage] = []
         self._references: list[WorkingImage] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what goes to another process: without open memory maps, which would travel with all they hold."""
+        for image in (*self._images, *self._references):
+            for name in ("grid", "whole", "mask", "whole_mask"):
+                image.__dict__.pop(name, None)  # opened again on first use
+        return dict(vars(self))
 
     @property
     def module(self) -> CmwnetModule:
@@ -62,9 +67,9 @@ class CmwnetTask(Task):
         cases, held_out = split(read_folder(data), config.split)
         if val is not None:
             held_out = read_folder(val)
-        self._images = prepare_all(cases, spec, cache, _report("training"))
+        self._images = prepare_all(cases, spec, cache, log_preparation("training"))
         wanted = config.run.val_images or len(held_out)
-        self._references = prepare_all(held_out[:wanted], spec, cache, _report("validation"))
+        self._references = prepare_all(held_out[:wanted], spec, cache, log_preparation("validation"))
         branches = _BRANCHES[config.mode]
         self._pairs = LeakagePairs(self._images, config.preprocess_spec(), config.tile.size, config.aug, branches)
         self._plan = EpochPlan(
@@ -109,11 +114,3 @@ class CmwnetTask(Task):
             if picture is None:
                 picture = overlay(image.whole, prediction, image.whole_mask.astype(bool))
         return Validation("dice", float(np.mean(list(scores.values()))), scores, picture)
-
-
-def _report(part: str) -> Callable[[int, int], None]:
-    def report(done: int, count: int) -> None:
-        if done % 50 == 0 or done == count:
-            logger.info("%s images prepared: %d of %d", part, done, count)
-
-    return report

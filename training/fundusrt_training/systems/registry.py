@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from fundusrt.errors import UsageError
 
 if TYPE_CHECKING:
+    from fundusrt_training.systems.evaluator import Evaluator
     from fundusrt_training.systems.task import Task
 
-__all__ = ["SYSTEMS", "config_type", "make_task"]
+__all__ = ["SYSTEMS", "config_type", "evaluator_type", "make_task"]
 
-SYSTEMS = ("cmwnet", "ss-maf")
+SYSTEMS = ("cmwnet", "ss-maf", "vessel", "mage-net")
 
 
 def config_type(system: str) -> type[Any]:
@@ -24,6 +25,35 @@ def config_type(system: str) -> type[Any]:
         from fundusrt_training.systems.ss_maf_config import SsMafConfig
 
         return SsMafConfig
+    if system == "vessel":
+        from fundusrt_training.systems.vessel_config import VesselConfig
+
+        return VesselConfig
+    if system == "mage-net":
+        from fundusrt_training.systems.mage_net_config import MageNetConfig
+
+        return MageNetConfig
+    raise UsageError("system", got=repr(system), expected=" or ".join(SYSTEMS), fix="update fundusrt")
+
+
+def evaluator_type(system: str) -> type[Evaluator[Any, Any]]:
+    """Return the class that scores a system's checkpoints. Raises UsageError for an unknown one."""
+    if system == "cmwnet":
+        from fundusrt_training.systems.cmwnet_evaluator import CmwnetEvaluator
+
+        return CmwnetEvaluator
+    if system == "ss-maf":
+        from fundusrt_training.systems.ss_maf_evaluator import SsMafEvaluator
+
+        return SsMafEvaluator
+    if system == "vessel":
+        from fundusrt_training.systems.vessel_evaluator import VesselEvaluator
+
+        return VesselEvaluator
+    if system == "mage-net":
+        from fundusrt_training.systems.mage_evaluator import MageEvaluator
+
+        return MageEvaluator
     raise UsageError("system", got=repr(system), expected=" or ".join(SYSTEMS), fix="update fundusrt")
 
 
@@ -36,8 +66,21 @@ def make_task(config: Any) -> Task:
 
         return CmwnetTask(config)
     from fundusrt_training.systems.ss_maf_config import SsMafConfig
-    from fundusrt_training.systems.ss_maf_task import SsMafTask
 
-    if not isinstance(config, SsMafConfig):
-        raise TypeError(f"no system has the configuration {type(config).__name__}")
-    return SsMafTask(config)
+    if isinstance(config, SsMafConfig):
+        from fundusrt_training.systems.ss_maf_task import SsMafTask
+
+        return SsMafTask(config)
+    from fundusrt_training.systems.vessel_config import VesselConfig
+
+    if isinstance(config, VesselConfig):
+        from fundusrt_training.systems.vessel_task import VesselTask
+
+        return VesselTask(config)
+    from fundusrt_training.systems.mage_net_config import MageNetConfig
+
+    if isinstance(config, MageNetConfig):
+        from fundusrt_training.systems.mage_net_task import MageNetTask
+
+        return MageNetTask(config)
+    raise TypeError(f"no system has the configuration {type(config).__name__}")

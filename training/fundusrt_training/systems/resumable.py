@@ -5,6 +5,7 @@ All random draws of a run are functions of its seed and of its progress, so a ru
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, cast
@@ -38,6 +39,7 @@ class ResumableModule(LightningModule, ABC):
         progress: where the run stands.
         batches_per_epoch: set by the trainer.
         values: terms of the last step's loss, learning rate and what else the step reports.
+        loss_weights: weight of this process's loss in each batch of its loader, where it is one of several.
     """
 
     config: Any
@@ -47,6 +49,7 @@ class ResumableModule(LightningModule, ABC):
         self.progress = Progress()
         self.batches_per_epoch = 0
         self.values: dict[str, float] = {}
+        self.loss_weights: list[float] = []
 
     @property
     @abstractmethod
@@ -64,10 +67,11 @@ class ResumableModule(LightningModule, ABC):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the loss; refuse to go on when it is not finite."""
         terms, further = self.step_losses(batch)
-        self.values = {name: float(value.detach()) for name, value in terms.items()}
+        weight = self.loss_weights[batch_idx] if self.loss_weights else 1.0
+        self.values = self._over_ranks(terms, weight)
         self.values["lr"] = float(cast(torch.optim.Optimizer, self.optimizers()).param_groups[0]["lr"])
         self.values |= further
-        if not torch.isfinite(terms["loss"]):
+        if not math.isfinite(self.values["loss"]):
             raise TrainingDiverged(
                 f"loss at step {self.progress.step} (epoch {self.progress.epoch}, batch {self.progress.batch})",
                 got=", ".join(f"{name} {value:g}" for name, value in self.values.items()),
@@ -75,7 +79,15 @@ class ResumableModule(LightningModule, ABC):
                 fix="lower optim.lr, or set optim.grad_clip 1.0",
             )
         self.log("loss", terms["loss"], prog_bar=True, logger=False, batch_size=len(batch["name"]))
-        return terms["loss"]
+        return terms["loss"] * weight if self.loss_weights else terms["loss"]
+
+    def _over_ranks(self, terms: dict[str, Tensor], weight: float) -> dict[str, float]:
+        """Return the terms of the whole batch's loss: this process's own, or the weighted mean over all processes."""
+        if not self.loss_weights:
+            return {name: float(value.detach()) for name, value in terms.items()}
+        values = torch.stack([value.detach().float() for value in terms.values()]) * weight
+        whole = cast(Tensor, self.trainer.strategy.reduce(values, reduce_op="mean"))
+        return dict(zip(terms, whole.tolist(), strict=True))
 
     def before_step(self) -> None:
         """Do what a system does before an optimiser step."""

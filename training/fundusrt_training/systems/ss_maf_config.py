@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from fundusrt.errors import UsageError
 from fundusrt_training import configuration
+from fundusrt_training.data.exudates.camera import CameraAugmentation
 from fundusrt_training.data.exudates.pairs import ExudateAugmentation, PairConfig
 from fundusrt_training.data.split import SplitConfig
 from fundusrt_training.losses.ss_maf import SsMafLossConfig
@@ -69,6 +70,7 @@ class SsMafConfig:
     data: PairConfig = field(default_factory=PairConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     aug: ExudateAugmentation = field(default_factory=ExudateAugmentation)
+    camera: CameraAugmentation = field(default_factory=CameraAugmentation)
     optim: SgdConfig = field(default_factory=SgdConfig)
     run: RunConfig = field(default_factory=RunConfig)
 

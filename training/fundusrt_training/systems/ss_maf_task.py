@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from fundusrt.errors import InvalidInput, UsageError
 from fundusrt_training.data.exudates import ExudateCase, read_exudates
-from fundusrt_training.data.exudates.pairs import ExudateBatch, ExudatePairs, PairDraw
+from fundusrt_training.data.exudates.pairs import ExudateBatch, ExudatePairs, PairDraw, network_input
 from fundusrt_training.data.split import split
 from fundusrt_training.data.working_image import file_sha256
 from fundusrt_training.overlay import overlay
-from fundusrt_training.pooled_metrics import PooledMetrics
+from fundusrt_training.pooled_metrics import PooledMetrics, pooled_figures
 from fundusrt_training.systems.ss_maf import SsMafModule
 from fundusrt_training.systems.ss_maf_config import SsMafConfig
+from fundusrt_training.systems.ss_maf_evaluator import count_pixels, exudate_mask, probability_map
 from fundusrt_training.systems.task import Task, Validation, refuse_two_validations
 
 __all__ = ["SsMafTask"]
@@ -67,14 +67,14 @@ class SsMafTask(Task):
         if val is not None:
             held_out = read_exudates(val, "test")
         self._references = held_out[: config.run.val_images or len(held_out)]
-        if len(self._cases) < config.optim.batch:
+        if self.steps_per_epoch < 1:
             raise InvalidInput(
                 data,
-                got=f"{len(self._cases)} training images",
+                got=f"{len(self._cases)} training images, {config.data.repeats} times an epoch",
                 expected=f"at least one batch, {config.optim.batch}",
                 fix="lower optim.batch",
             )
-        self._pairs = ExudatePairs(self._cases, config.data, config.aug)
+        self._pairs = ExudatePairs(self._cases, config.data, config.aug, config.camera)
 
     def hashes(self) -> dict[str, dict[str, Any]]:
         """Return the hashes of photographs and annotations."""
@@ -86,8 +86,8 @@ class SsMafTask(Task):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Every image once; the last, incomplete batch is dropped."""
-        return len(self._cases) // self.config.optim.batch
+        """Every image `data.repeats` times; the last, incomplete batch is dropped."""
+        return len(self._cases) * self.config.data.repeats // self.config.optim.batch
 
     def summary(self) -> str:
         """Return the number of images."""
@@ -97,8 +97,10 @@ class SsMafTask(Task):
     def loader(self, epoch: int, start: int) -> DataLoader[ExudateBatch]:
         """Return the images in the epoch's own order."""
         seed, batch = self.config.run.seed, self.config.optim.batch
-        order = np.random.default_rng((seed, 1, epoch)).permutation(len(self._cases))
-        draws = [PairDraw(int(case), (seed, 2, epoch, int(place))) for place, case in enumerate(order)]
+        order = np.random.default_rng((seed, 1, epoch)).permutation(len(self._cases) * self.config.data.repeats)
+        draws = [
+            PairDraw(int(case) % len(self._cases), (seed, 2, epoch, int(place))) for place, case in enumerate(order)
+        ]
         batches = [draws[i * batch : (i + 1) * batch] for i in range(start, self.steps_per_epoch)]
         # The dataset is indexed by draws, which the type of DataLoader does not foresee.
         return DataLoader(self._pairs, batch_sampler=_Batches(batches), num_workers=self.config.run.workers)  # pyright: ignore
@@ -109,27 +111,22 @@ class SsMafTask(Task):
         return bool(self._references)
 
     def validate(self) -> Validation:
-        """Return the IoU over all pixels at the original resolution, probabilities enlarged by nearest neighbour."""
-        pool, device = PooledMetrics(), next(self.module.parameters()).device
-        pairs = ExudatePairs(self._references, self.config.data, self.config.aug)
+        """Return the IoU over all pixels, as `fundusrt evaluate` counts them."""
+        images: list[PooledMetrics] = []
         scores: dict[str, float] = {}
         picture = None
-        for index, case in enumerate(self._references):
-            lr = pairs[PairDraw(index, None)]["lr"]
-            assert isinstance(lr, Tensor), "pairs hold tensors under `lr`"
-            reference = case.mask()
-            p = self.module.probability(lr[None].to(device))
-            p = torch.nn.functional.interpolate(p[:, None], reference.shape, mode="nearest")[0, 0].cpu().numpy()
-            prediction, alone = p > np.float32(0.5), PooledMetrics()
-            pool.add_mask(prediction, reference)
-            alone.add_mask(prediction, reference)
-            scores[case.name] = alone.scores().iou
+        for case in self._references:
+            lr = network_input(case, self.config.data, self.config.net.divisor)
+            p, reference = probability_map(self.module, lr), case.mask()
+            images.append(count_pixels(p, reference))
+            scores[case.name] = images[-1].scores().iou
             if picture is None:
                 low = ((lr.numpy().transpose(1, 2, 0) * self.config.data.std + self.config.data.mean) * 255).clip(
                     0, 255
                 )
-                picture = overlay(low.astype(np.uint8), prediction, reference)
-        return Validation("iou", pool.scores().iou, scores, picture)
+                picture = overlay(low.astype(np.uint8), exudate_mask(p, reference.shape), reference)
+        pool = pooled_figures(images, np.arange(len(images))[None])
+        return Validation("iou", float(pool["iou"][0]), scores, picture)
 
 
 class _Batches(Sampler[list[PairDraw]]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,14 @@ class Validation:
         score: over all images.
         images: further numbers by image name, for the record.
         picture: (H, W, 3) uint8 RGB of the first image, or None.
+        further: more numbers over all images by name, for the record.
     """
 
     metric: str
     score: float
     images: dict[str, float]
     picture: npt.NDArray[np.uint8] | None = None
+    further: dict[str, float] = field(default_factory=dict)
 
 
 class Task(ABC):
@@ -41,10 +43,13 @@ class Task(ABC):
     Attributes:
         system: its name, as on the command line.
         config: frozen dataclass with `run`, `optim.epochs`, `optim.grad_clip`, `split` and `to_dict`.
+        divisible: whether several processes may share a step: its loss is a mean over the images of its batch, with
+            nothing, such as batch normalisation, that depends on all of them.
     """
 
     system: str
     config: Any
+    divisible: bool = False
 
     @property
     @abstractmethod
@@ -54,6 +59,20 @@ class Task(ABC):
     @abstractmethod
     def start_from(self, state: dict[str, Tensor], config: dict[str, Any]) -> None:
         """Begin with the weights of another run and its configuration. Raises UsageError where they do not fit."""
+
+    def start_from_other(self, system: str, state: dict[str, Tensor], config: dict[str, Any]) -> None:
+        """Begin with the weights of another system's run.
+
+        Raises:
+            UsageError: this system has no use for them.
+        """
+        del state, config
+        raise UsageError(
+            "--init",
+            got=f"weights of system {system}",
+            expected=self.system,
+            fix=f"give a checkpoint of `fundusrt train {self.system}`",
+        )
 
     @abstractmethod
     def prepare(self, data: Path, val: Path | None, cache: Path) -> None:

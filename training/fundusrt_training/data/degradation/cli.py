@@ -25,7 +25,7 @@ from fundusrt.atomic import write_json
 from fundusrt.errors import OutputError, UsageError
 from fundusrt.image import read_image
 from fundusrt.inputs import collect_images
-from fundusrt_training.data.degradation.degrade import degrade, draw_degradation
+from fundusrt_training.data.degradation.degrade import degrade_8_bit, draw_degradation
 from fundusrt_training.data.degradation.record import Degradation
 from fundusrt_training.data.degradation.square import square_eye
 from fundusrt_training.data.png_file import write_png
@@ -72,8 +72,7 @@ def regenerate(
         fov: (H, W) bool.
         record: the draws, as in the index.
     """
-    values = degrade(clean.astype(np.float32) / np.float32(255.0), fov, Degradation.from_dict(record))
-    return np.floor(values * np.float32(255.0) + np.float32(0.5)).astype(np.uint8)
+    return degrade_8_bit(clean, fov, Degradation.from_dict(record))
 
 
 def _degrade_one(job: tuple[int, Path], out: Path, count: int, seed: int, side: int) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from fundusrt.errors import InvalidInput
 from fundusrt_training.data.degradation.effects import add_halo, add_hole, add_spot, apply_blur, apply_colour
 from fundusrt_training.data.degradation.record import Blur, Colour, Degradation, DegradationConfig, Halo, Hole, Spot
 
-__all__ = ["KINDS", "Kind", "degrade", "draw_degradation", "draw_kinds"]
+__all__ = ["KINDS", "Kind", "degrade", "degrade_8_bit", "draw_degradation", "draw_kinds"]
 
 Kind = Literal["illumination", "spots", "blur"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -104,6 +104,14 @@ def degrade(
     if degradation.blur is not None:
         image = apply_blur(image, degradation.blur)
     return image * fov[..., None]
+
+
+def degrade_8_bit(
+    clean: npt.NDArray[np.uint8], fov: npt.NDArray[np.bool_], degradation: Degradation
+) -> npt.NDArray[np.uint8]:
+    """Return `degrade` of an (H, W, 3) RGB uint8 image as such an image, as a camera would have kept it."""
+    values = degrade(clean.astype(np.float32) / np.float32(255.0), fov, degradation)
+    return np.floor(values * np.float32(255.0) + np.float32(0.5)).astype(np.uint8)
 
 
 def _draw_halo(random: np.random.Generator, height: int, width: int) -> Halo:

@@ -1,7 +1,7 @@
 """SS-MAF's training pairs: a low-resolution input, the high-resolution image and mask it stands for.
 
-    photograph, mask -> augment at full size -> HR: cubic (mask nearest) -> (x - mean) / std
-                                             -> LR: cubic, of the same augmented photograph
+    photograph, mask -> augment at full size [-> window] -> HR: cubic (mask nearest) -> (x - mean) / std
+                                                         -> LR: cubic, of the same augmented photograph
 
 A pair is a pure function of its case and its seed.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypedDict
+from typing import Literal, NamedTuple, TypedDict
 
 import cv2
 import numpy as np
@@ -23,9 +23,10 @@ from fundusrt.errors import UsageError
 from fundusrt.image import read_image
 from fundusrt.preprocess import to_8_bit
 from fundusrt_training.data.augmentation import AugmentationConfig, draw_augmentation, jitter
+from fundusrt_training.data.exudates.camera import CameraAugmentation, through_another_camera
 from fundusrt_training.data.exudates.case import ExudateCase, Mask
 
-__all__ = ["ExudateAugmentation", "ExudateBatch", "ExudatePairs", "PairConfig", "PairDraw"]
+__all__ = ["ExudateAugmentation", "ExudateBatch", "ExudatePairs", "PairConfig", "PairDraw", "network_input"]
 
 Photograph = npt.NDArray[np.uint8]
 
@@ -39,12 +40,21 @@ class PairConfig:
         lr: of the input.
         mean: subtracted from values in [0, 1].
         std: divided by.
+        channels: `rgb`, or `green`: the green channel, repeated; a grey photograph is the same either way.
+        window: in px of the photograph: training sees random windows of it, enlarged or reduced to `lr` and `hr`; null,
+            as in the paper, for the whole.
+        window_marked: probability that a window is placed around an exudate.
+        repeats: times each photograph is seen in an epoch.
     """
 
     hr: tuple[int, int] = (960, 1440)
     lr: tuple[int, int] = (480, 720)
     mean: float = 0.5
     std: float = 0.5
+    channels: Literal["rgb", "green"] = "rgb"
+    window: tuple[int, int] | None = None
+    window_marked: float = 0.5
+    repeats: int = 1
 
     def __post_init__(self) -> None:
         for name in ("hr", "lr"):
@@ -54,6 +64,24 @@ class PairConfig:
             raise UsageError("data.hr", got=f"{self.hr} for data.lr {self.lr}", expected="a whole multiple of data.lr")
         if not self.std > 0:
             raise UsageError("data.std", got=self.std, expected="above 0")
+        if self.channels not in ("rgb", "green"):
+            raise UsageError("data.channels", got=repr(self.channels), expected="rgb or green")
+        if self.window is not None and min(self.window) < 16:
+            raise UsageError("data.window", got=self.window, expected="two sides of at least 16 px, or null")
+        if not 0 <= self.window_marked <= 1:
+            raise UsageError("data.window_marked", got=self.window_marked, expected="a probability, 0 to 1")
+        if self.repeats < 1:
+            raise UsageError("data.repeats", got=self.repeats, expected="at least 1")
+
+    def input_size(self, height: int, width: int, divisor: int) -> tuple[int, int]:
+        """Return the size of the input that stands for a whole photograph of (height, width) px.
+
+        It is `lr`, or with windows the photograph's own size at the scale they are seen at, in multiples of `divisor`.
+        """
+        if self.window is None:
+            return self.lr
+        sides = zip((height, width), self.lr, self.window, strict=True)
+        return tuple(max(1, round(side * lr / window / divisor)) * divisor for side, lr, window in sides)  # pyright: ignore
 
 
 @dataclass(frozen=True)
@@ -65,12 +93,15 @@ class ExudateAugmentation:
         jitter: brightness, contrast, saturation, hue, as in `AugmentationConfig`.
         shift: largest shift, as a part of each side.
         rotate: largest rotation in degrees.
+        zoom: z > 0 scales by a factor log-uniform in [1 / (1 + z), 1 + z], together with shift and rotation; not in the
+            paper.
     """
 
     p: float = 0.5
     jitter: tuple[float, float, float, float] = (0.4, 0.4, 0.4, 0.1)
     shift: float = 0.1
     rotate: float = 60.0
+    zoom: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.p <= 1:
@@ -79,6 +110,8 @@ class ExudateAugmentation:
             raise UsageError("aug.shift", got=self.shift, expected="0 to below 1")
         if not 0 <= self.rotate <= 180:
             raise UsageError("aug.rotate", got=self.rotate, expected="0 to 180 degrees")
+        if not self.zoom >= 0:
+            raise UsageError("aug.zoom", got=self.zoom, expected="at least 0")
         AugmentationConfig(jitter=self.jitter)
 
 
@@ -112,32 +145,54 @@ class ExudatePairs(Dataset[dict[str, "Tensor | str"]]):
         cases: what the draws index.
         config: sizes and normalisation.
         augmentation: strengths.
+        camera: what else may change, as between cameras.
+        divisor: sides of an input are multiples of it.
     """
 
-    def __init__(self, cases: Sequence[ExudateCase], config: PairConfig, augmentation: ExudateAugmentation) -> None:
+    def __init__(
+        self,
+        cases: Sequence[ExudateCase],
+        config: PairConfig,
+        augmentation: ExudateAugmentation,
+        camera: CameraAugmentation | None = None,
+        divisor: int = 16,
+    ) -> None:
         self.cases = cases
         self.config = config
         self.augmentation = augmentation
+        self.camera = camera or CameraAugmentation()
+        self.divisor = divisor
 
     def __len__(self) -> int:
         return len(self.cases)
 
     def __getitem__(self, draw: PairDraw) -> dict[str, Tensor | str]:
-        case = self.cases[draw.case]
+        case, config = self.cases[draw.case], self.config
         photograph, mask = _colour(case), case.mask()
+        lr, hr = config.lr, config.hr
         if draw.seed is not None:
+            photograph = through_another_camera(photograph, self.camera, (*draw.seed, 2))
             photograph, mask = augment(photograph, mask, self.augmentation, draw.seed)
-        labels = _resize(mask.astype(np.uint8), self.config.hr, cv2.INTER_NEAREST)
+            if config.window is not None:
+                photograph, mask = window(photograph, mask, config.window, config.window_marked, (*draw.seed, 3))
+        elif config.window is not None:
+            lr = config.input_size(mask.shape[0], mask.shape[1], self.divisor)
+            hr = (lr[0] * config.hr[0] // config.lr[0], lr[1] * config.hr[1] // config.lr[1])
+        photograph = _seen(photograph, config)
+        labels = _resize(mask.astype(np.uint8), hr, cv2.INTER_NEAREST)
         return {
-            "lr": self._normal(_resize(photograph, self.config.lr, cv2.INTER_CUBIC)),
-            "hr": self._normal(_resize(photograph, self.config.hr, cv2.INTER_CUBIC)),
+            "lr": _normal(_resize(photograph, lr, cv2.INTER_CUBIC), config),
+            "hr": _normal(_resize(photograph, hr, cv2.INTER_CUBIC), config),
             "labels": torch.from_numpy(labels.astype(np.int64)),
             "name": case.name,
         }
 
-    def _normal(self, photograph: Photograph) -> Tensor:
-        values = (photograph.astype(np.float32) / np.float32(255.0) - self.config.mean) / self.config.std
-        return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1).astype(np.float32)))
+
+def network_input(case: ExudateCase, config: PairConfig, divisor: int = 16) -> Tensor:
+    """Return what the network sees of a whole case, (3, h, w) float32, not augmented; `PairConfig.input_size`."""
+    photograph = _colour(case)
+    size = config.input_size(photograph.shape[0], photograph.shape[1], divisor)
+    return _normal(_resize(_seen(photograph, config), size, cv2.INTER_CUBIC), config)
 
 
 def augment(
@@ -154,6 +209,7 @@ def augment(
     random = np.random.default_rng(seed)
     colour, across, down, move = (bool(value) for value in random.random(4) < config.p)
     angle, dy, dx = random.uniform(-1.0, 1.0, 3) * (config.rotate, config.shift, config.shift)
+    scale = (1.0 + config.zoom) ** random.uniform(-1.0, 1.0)
     if colour:
         changes = draw_augmentation(AugmentationConfig(hflip=0.0, jitter=config.jitter), (*seed, 1))
         pixels = torch.from_numpy(photograph.transpose(2, 0, 1).astype(np.float32) / np.float32(255.0))
@@ -165,7 +221,7 @@ def augment(
         photograph, mask = photograph[::-1], mask[::-1]
     if move:
         height, width = mask.shape
-        matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), float(angle), 1.0)
+        matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), float(angle), float(scale))
         matrix[:, 2] += dx * width, dy * height
         photograph = np.asarray(
             cv2.warpAffine(np.ascontiguousarray(photograph), matrix, (width, height), flags=cv2.INTER_LINEAR), np.uint8
@@ -173,6 +229,47 @@ def augment(
         moved = cv2.warpAffine(mask.astype(np.uint8), matrix, (width, height), flags=cv2.INTER_NEAREST)
         mask = np.asarray(moved) > 0
     return np.ascontiguousarray(photograph), np.ascontiguousarray(mask)
+
+
+def window(
+    photograph: Photograph, mask: Mask, size: tuple[int, int], marked: float, seed: tuple[int, ...]
+) -> tuple[Photograph, Mask]:
+    """Return a random window of (H, W, 3) photograph and (H, W) mask; what lies outside them is black and unmarked.
+
+    Args:
+        photograph: RGB.
+        mask: its exudates.
+        size: (height, width) of the window in px.
+        marked: probability that it holds a marked pixel, drawn from all of them, anywhere within; where there is none,
+            the window is drawn as the others are: anywhere in the image.
+        seed: of this pair.
+    """
+    random = np.random.default_rng(seed)
+    wanted, (v, u) = random.random() < marked, random.random(2)
+    points = np.flatnonzero(mask) if wanted else np.empty(0, np.int64)
+    (height, width), (rows, columns) = mask.shape, size
+    if len(points):
+        y, x = divmod(int(points[random.integers(len(points))]), width)
+        top, left = y - int(v * rows), x - int(u * columns)
+        # Keep the window in the image where it fits.
+        top, left = min(max(top, 0), max(0, height - rows)), min(max(left, 0), max(0, width - columns))
+    else:
+        top, left = int(v * (max(0, height - rows) + 1)), int(u * (max(0, width - columns) + 1))
+    out, labels = np.zeros((rows, columns, 3), np.uint8), np.zeros((rows, columns), np.bool_)
+    part = photograph[top : top + rows, left : left + columns]
+    out[: part.shape[0], : part.shape[1]] = part
+    labels[: part.shape[0], : part.shape[1]] = mask[top : top + rows, left : left + columns]
+    return out, labels
+
+
+def _seen(photograph: Photograph, config: PairConfig) -> Photograph:
+    """Return the channels the network sees, (H, W, 3)."""
+    return np.repeat(photograph[..., 1:2], 3, axis=2) if config.channels == "green" else photograph
+
+
+def _normal(photograph: Photograph, config: PairConfig) -> Tensor:
+    values = (photograph.astype(np.float32) / np.float32(255.0) - config.mean) / config.std
+    return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1).astype(np.float32)))
 
 
 def _colour(case: ExudateCase) -> Photograph:

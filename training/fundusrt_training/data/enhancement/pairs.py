@@ -1,0 +1,112 @@
+"""Training pairs: a framed good photograph and itself degraded; beside them, framed bad photographs.
+
+What is done to a pair follows from its seed alone, so that `pair_degradation` tells it again afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, NotRequired, TypedDict
+
+import numpy as np
+from torch import Tensor
+from torch.utils.data import Dataset, default_collate
+
+from fundusrt_training.data.degradation import Degradation, DegradationConfig, degrade_8_bit, draw_degradation
+from fundusrt_training.data.framed_eye import FramedEye, to_planes
+
+__all__ = ["EnhancementPairs", "PairBatch", "PairDraw", "pair_degradation"]
+
+
+class PairDraw(NamedTuple):
+    """Which photograph, of the good ones or of the unlabelled ones, and the seed of what is done to it."""
+
+    eye: int
+    seed: tuple[int, ...]
+    unlabelled: bool = False
+
+
+class PairBatch(TypedDict):
+    """One step's data; all images float32 in [0, 1], black outside the field of view.
+
+    Keys:
+        image: (N, 3, H, W) degraded.
+        target: (N, 3, H, W) good.
+        vessels: (N, H, W) float32 in [0, 1], the share of a pixel's area; where vessels are known.
+        unlabelled: (M, 3, H, W) real bad photographs; where there are any.
+        name: names of the good ones.
+    """
+
+    image: Tensor
+    target: Tensor
+    vessels: NotRequired[Tensor]
+    unlabelled: NotRequired[Tensor]
+    name: list[str]
+
+
+class EnhancementPairs(Dataset[dict[str, "Tensor | str"]]):
+    """Pairs and bad photographs by `PairDraw`.
+
+    Args:
+        clean: good photographs; their vessels are used where `vessels` is None.
+        unlabelled: bad photographs.
+        config: ranges of the degradation.
+        flip: probability of either flip.
+        vessels: an array file of (side, side) uint8 for each good photograph, the vessels' share in 255ths, or None.
+    """
+
+    def __init__(
+        self,
+        clean: Sequence[FramedEye],
+        unlabelled: Sequence[FramedEye],
+        config: DegradationConfig,
+        flip: float,
+        vessels: Sequence[Path] | None = None,
+    ) -> None:
+        self.clean = clean
+        self.unlabelled = unlabelled
+        self.config = config
+        self.flip = flip
+        self.vessels = vessels
+
+    def __len__(self) -> int:
+        return len(self.clean)
+
+    def __getitem__(self, draw: PairDraw) -> dict[str, Tensor | str]:
+        flips = _flips(draw.seed, self.flip)
+        if draw.unlabelled:
+            return {"unlabelled": to_planes(self.unlabelled[draw.eye].read()[0][flips])}
+        eye = self.clean[draw.eye]
+        pixels, fov, vessels = eye.read()
+        if self.vessels is not None:
+            vessels = np.load(self.vessels[draw.eye])
+        clean, fov = np.ascontiguousarray(pixels[flips]), np.ascontiguousarray(fov[flips])
+        bad = degrade_8_bit(clean, fov, pair_degradation(draw.seed, clean.shape[0], self.config))
+        item: dict[str, Tensor | str] = {"image": to_planes(bad), "target": to_planes(clean), "name": eye.name}
+        if vessels is not None:
+            item["vessels"] = to_planes(vessels[flips][..., None])[0]
+        return item
+
+    @staticmethod
+    def collate(items: list[dict[str, Tensor | str]]) -> PairBatch:
+        """Stack the pairs, and the unlabelled photographs apart from them."""
+        batch = default_collate([item for item in items if "unlabelled" not in item])
+        unlabelled = [item for item in items if "unlabelled" in item]
+        return batch | default_collate(unlabelled) if unlabelled else batch
+
+
+def pair_degradation(seed: tuple[int, ...], side: int, config: DegradationConfig) -> Degradation:
+    """Return what is done to the (flipped) photograph of a draw: one of the seven types, all alike.
+
+    Args:
+        seed: of the draw.
+        side: px of the frame.
+        config: ranges.
+    """
+    return draw_degradation(np.random.default_rng((*seed, 1)), side, side, config=config)
+
+
+def _flips(seed: tuple[int, ...], probability: float) -> tuple[slice, slice]:
+    down, across = np.random.default_rng(seed).random(2) < probability
+    return slice(None, None, -1 if down else 1), slice(None, None, -1 if across else 1)
