@@ -1,8 +1,8 @@
 """A MAGE-Net checkpoint to its network, and to how its bundle sees an image; nothing else reads its configuration.
 
 Training cuts a photograph to its field of view, pads it to a square and resizes it to `data.side`, black outside: the
-frame of a bundle. Where a mean teacher was trained, its weights are deployed (specification C5); `export.weights` says
-so, and a checkpoint without them is refused rather than replaced by the student.
+frame of a bundle. Where a mean teacher was trained, its weights are deployed unless `export.weights` names the student
+(specification C5), as in validation and evaluation; a run without a teacher deploys the student.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from fundusrt.manifest import EnhancementPostprocessSpec, FrameSpec, InputSpec
 from fundusrt_export.checkpoint_weights import file_sha256, fill
 from fundusrt_export.spec_settings import choose
 from fundusrt_training.checkpoints import load_checkpoint, read_metadata
-from fundusrt_training.configuration import from_dict
 from fundusrt_training.models.ag_net import MIN_SIDE_PX
-from fundusrt_training.models.mage_net import MageConfig, MageNet
+from fundusrt_training.models.mage_net import MageNet
+from fundusrt_training.systems.mage_net_config import MageNetConfig
 from fundusrt_training.systems.resumable import part_of
 
 __all__ = ["TrainedMageNet", "Weights", "load_mage_net"]
@@ -32,7 +32,7 @@ _DIVISOR = 16
 class Weights(BaseModel, frozen=True, extra="forbid"):
     """Which network of a checkpoint is deployed."""
 
-    weights: Literal["teacher", "student"] = "teacher"
+    weights: Literal["teacher", "student"]
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,10 @@ def load_mage_net(path: str | Path, settings: Sequence[str] = ()) -> TrainedMage
         UsageError: a setting that is unknown or refused.
     """
     state, raw = load_checkpoint(path)
-    net, side, weights = _configuration(raw)
+    config = MageNetConfig.from_dict(raw)
     parts = {
-        "export": Weights(weights=weights),
-        "frame": FrameSpec(height_px=side, width_px=side),
+        "export": Weights(weights=config.deployed),
+        "frame": FrameSpec(height_px=config.data.side, width_px=config.data.side),
         "post": EnhancementPostprocessSpec(),
     }
     chosen = choose(parts, settings)
@@ -97,7 +97,7 @@ def load_mage_net(path: str | Path, settings: Sequence[str] = ()) -> TrainedMage
             fix=f"export the other network with --set export.weights={other}, or train with teacher.enabled true",
         )
     return TrainedMageNet(
-        fill(MageNet(net), found, f"{path}, {part}"),
+        fill(MageNet(config.net), found, f"{path}, {part}"),
         part,
         InputSpec(),
         frame,
@@ -105,9 +105,3 @@ def load_mage_net(path: str | Path, settings: Sequence[str] = ()) -> TrainedMage
         read_metadata(path),
         file_sha256(path),
     )
-
-
-def _configuration(raw: dict[str, Any]) -> tuple[MageConfig, int, Literal["teacher", "student"]]:
-    """Return network, side of the frame in px and the weights to deploy."""
-    weights = Weights.model_validate(raw.get("export", {})).weights
-    return from_dict(MageConfig, raw["net"], "net"), int(raw["data"]["side"]), weights

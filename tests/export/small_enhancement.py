@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from fundusrt_export.model_card import BundleInfo
 from fundusrt_training.checkpoints import save_checkpoint
-from fundusrt_training.configuration import to_dict
 from fundusrt_training.models.ag_net import AgNetConfig
 from fundusrt_training.models.mage_net import MageConfig, MageNet
+from fundusrt_training.systems.mage_net_config import EnhancementDataConfig, MageExportConfig, MageNetConfig
+from fundusrt_training.systems.mean_teacher import TeacherConfig
 
-__all__ = ["INFO", "SIDE", "checkpoint", "net_config", "network"]
+__all__ = ["INFO", "SIDE", "checkpoint", "net_config", "network", "system_config"]
 
 SIDE = 96
 INFO = BundleInfo(name="tiny", version="1.4.1", training_data="random numbers")
@@ -40,24 +41,31 @@ def network(seed: int = 0, **fields: Any) -> MageNet:
     return made
 
 
-def checkpoint(
-    path: Path,
-    *,
-    parts: tuple[str, ...] = ("student", "teacher"),
-    weights: str | None = None,
-    broken: bool = False,
-    **fields: Any,
-) -> Path:
-    """Write the parts of a mean teacher, each with weights of its own."""
+def system_config(
+    *, teacher: bool = True, weights: Literal["teacher", "student"] = "teacher", **net: Any
+) -> MageNetConfig:
+    return MageNetConfig(
+        net=net_config(**net),
+        data=EnhancementDataConfig(side=SIDE),
+        teacher=TeacherConfig(enabled=teacher),
+        export=MageExportConfig(weights=weights),
+    )
+
+
+def checkpoint(path: Path, config: MageNetConfig | None = None, *, broken: bool = False, torn: bool = False) -> Path:
+    """Write a run's networks, each with weights of its own: student 0, teacher 1.
+
+    `broken`: a weight of the last is infinite; `torn`: the teacher's weights are missing.
+    """
+    config = config or system_config()
+    parts = ["student", "teacher"] if config.teacher.enabled else ["student"]
+    fields = {name: getattr(config.net, name) for name in config.net.__dataclass_fields__}
     state = {
         f"{part}.{name}": value.clone()
-        for seed, part in enumerate(parts)
+        for seed, part in enumerate(parts[:1] if torn else parts)
         for name, value in network(seed, **fields).state_dict().items()
     }
     if broken:
         state[f"{parts[-1]}.sam.mask.weight"][0] = float("inf")
-    config: dict[str, Any] = {"net": to_dict(net_config(**fields)), "data": {"side": SIDE}}
-    if weights is not None:
-        config["export"] = {"weights": weights}
-    save_checkpoint(path, state, config, system="mage-net", step=13)
+    save_checkpoint(path, state, config.to_dict(), system="mage-net", step=13)
     return path

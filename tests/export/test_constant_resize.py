@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from fundusrt_export.passes import constant_resize
-from tests.export.test_passes import run
+from tests.export.test_passes import run, run_all
 
 
 def resized(
@@ -74,6 +74,42 @@ def test_left_alone(keywords: dict[str, Any]) -> None:
     before = model.SerializeToString(deterministic=True)
     assert constant_resize(model) == 0
     assert model.SerializeToString(deterministic=True) == before
+
+
+def pyramid(*, shape_kept: bool = False) -> onnx.ModelProto:
+    """x resized to two sizes, whose batch and channels come from one Shape; the second times two."""
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 2, 8, 4])
+    nodes = [helper.make_node("Shape", ["x"], ["s"], start=0, end=2)]
+    for name in ("half", "double"):
+        nodes += [
+            helper.make_node("Concat", ["s", f"{name}_size"], [f"{name}_sizes"], axis=0),
+            helper.make_node("Resize", ["x", "", "", f"{name}_sizes"], [name], mode="linear"),
+        ]
+    outputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 2, *size])
+        for name, size in (("half", (4, 2)), ("double", (16, 8)))
+    ]
+    if shape_kept:
+        outputs.append(helper.make_tensor_value_info("s", TensorProto.INT64, [2]))
+    sizes = [
+        numpy_helper.from_array(np.array(size, np.int64), f"{name}_size")
+        for name, size in (("half", (4, 2)), ("double", (16, 8)))
+    ]
+    graph = helper.make_graph(nodes, "g", [x], outputs, sizes)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+@pytest.mark.parametrize("shape_kept", [False, True])
+def test_sizes_that_share_one_shape(shape_kept: bool) -> None:
+    model = pyramid(shape_kept=shape_kept)
+    x = np.random.default_rng(1).standard_normal((3, 2, 8, 4)).astype(np.float32)
+    before = run_all(model, x)
+    assert constant_resize(model) == 2
+    onnx.checker.check_model(model, full_check=True)
+    assert [node.op_type for node in model.graph.node] == ["Shape"] * shape_kept + ["Resize", "Resize"]
+    after = run_all(model, x)
+    assert len(after) == 2 + shape_kept
+    assert all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))
 
 
 def test_a_resize_by_scales_is_left_alone() -> None:

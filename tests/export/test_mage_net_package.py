@@ -22,7 +22,8 @@ from fundusrt_export.mage_net_checkpoint import load_mage_net
 from fundusrt_export.model_card import BundleInfo
 from fundusrt_export.package import export_bundle
 from fundusrt_export.systems import mage_net
-from tests.export.small_enhancement import INFO, SIDE, checkpoint, network
+from fundusrt_training.systems.mage_net_config import MageNetConfig
+from tests.export.small_enhancement import INFO, SIDE, checkpoint, network, system_config
 from tests.export.small_exudate import photograph, write_photograph
 
 _EXPORTED: list[bytes] = []
@@ -108,31 +109,40 @@ def first_weight(made: Any) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("configured", "settings", "seed"),
+    ("config", "settings", "seed"),
     [
-        (None, [], 1),
-        ("teacher", [], 1),
-        ("student", [], 0),
-        ("teacher", ["export.weights=student"], 0),
-        ("student", ["export.weights=teacher"], 1),
+        ({}, [], 1),
+        ({"weights": "student"}, [], 0),
+        ({}, ["export.weights=student"], 0),
+        ({"weights": "student"}, ["export.weights=teacher"], 1),
+        ({"teacher": False}, [], 0),
     ],
 )
-def test_the_teacher_is_deployed_unless_told_otherwise(
-    tmp_path: Path, configured: str | None, settings: list[str], seed: int
+def test_the_teacher_is_deployed_where_there_is_one_unless_told_otherwise(
+    tmp_path: Path, config: dict[str, Any], settings: list[str], seed: int
 ) -> None:
-    made = load_mage_net(checkpoint(tmp_path / "both.safetensors", weights=configured), settings)
+    written = system_config(**config)
+    made = load_mage_net(checkpoint(tmp_path / "run.safetensors", written), settings)
     np.testing.assert_array_equal(first_weight(made), network(seed).stage1.shallow[0].weight.detach().numpy())
     assert made.weights == ("student", "teacher")[seed]
+    if not settings:
+        assert made.weights == written.deployed  # what validation and evaluation scored
 
 
-def test_a_missing_teacher_is_an_error_that_names_the_fix(tmp_path: Path) -> None:
-    path = checkpoint(tmp_path / "alone.safetensors", parts=("student",))
+@pytest.mark.parametrize(
+    ("config", "torn", "settings"),
+    [(system_config(teacher=False), False, ["export.weights=teacher"]), (system_config(), True, [])],
+)
+def test_a_missing_teacher_is_an_error_that_names_the_fix(
+    tmp_path: Path, config: MageNetConfig, torn: bool, settings: list[str]
+) -> None:
+    path = checkpoint(tmp_path / "alone.safetensors", config, torn=torn)
     message = (
         r"alone.safetensors: got no weights of the teacher; expected tensors teacher.\*, as export.weights asks; "
         "export the other network with --set export.weights=student, or train with teacher.enabled true"
     )
     with pytest.raises(InvalidInput, match=message):
-        export_bundle(path, tmp_path / "out", info=INFO)
+        export_bundle(path, tmp_path / "out", info=INFO, settings=settings)
     assert load_mage_net(path, ["export.weights=student"]).weights == "student"
     assert not (tmp_path / "out").exists()
 

@@ -38,9 +38,13 @@ def reshape_back(
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
 
 
-def run(model: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
+def run_all(model: onnx.ModelProto, x: np.ndarray) -> list[np.ndarray]:
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return session.run(None, {session.get_inputs()[0].name: x})[0]
+    return session.run(None, {session.get_inputs()[0].name: x})
+
+
+def run(model: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
+    return run_all(model, x)[0]
 
 
 @pytest.mark.parametrize("start", [None, 0])

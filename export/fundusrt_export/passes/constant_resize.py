@@ -20,7 +20,8 @@ def constant_resize(model: onnx.ModelProto) -> int:
     Legal when all of these hold:
 
     1. the size is a Concat of two parts, the first two lengths of the very tensor that is resized (a Shape from 0 to
-       2), and a constant of two lengths; neither is used elsewhere;
+       2), and a constant of two lengths; the Concat is used nowhere else. Several may share one Shape, which goes with
+       the last of its users;
     2. that tensor has a rank of 4 and a known height and width;
     3. both scales are exact in float32 and give the constant back: floor(length * scale) = target. Then every position
        is computed from the same numbers as before, whatever the coordinate mode.
@@ -55,7 +56,8 @@ def constant_resize(model: onnx.ModelProto) -> int:
         del node.input[:]
         node.input.extend([resized, "", constant.name])
         graph.node.remove(join)
-        graph.node.remove(shape)
+        if not _used(graph, shape.output[0]):
+            graph.node.remove(shape)
         changed += 1
     return changed
 
@@ -63,11 +65,13 @@ def constant_resize(model: onnx.ModelProto) -> int:
 def _repeats_batch(graph: onnx.GraphProto, resize: onnx.NodeProto, join: onnx.NodeProto, shape: onnx.NodeProto) -> bool:
     bounds = {attribute.name: attribute.i for attribute in shape.attribute}
     first_two = shape.op_type == "Shape" and bounds.get("start", 0) == 0 and bounds.get("end") == 2
-    alone = all(
-        sum(name in user.input for user in graph.node) == 1 and name not in {output.name for output in graph.output}
-        for name in (join.output[0], shape.output[0])
-    )
+    alone = _used(graph, join.output[0]) == 1
     return first_two and alone and len(join.input) == 2 and shape.input[0] == resize.input[0]
+
+
+def _used(graph: onnx.GraphProto, name: str) -> int:
+    """Return how many nodes and outputs take a value."""
+    return sum(name in user.input for user in graph.node) + sum(name == output.name for output in graph.output)
 
 
 def _exact_scales(source: list[int], target: list[int]) -> list[np.float32] | None:
