@@ -61,4 +61,5 @@ def _window_count(x: Tensor, radius: int) -> Tensor:
     ry, rx = (min(radius, n - 1) for n in x.shape[-2:])
     ones = torch.ones(1, 1, *x.shape[-2:], dtype=x.dtype, device=x.device)
     side = (2 * ry + 1, 2 * rx + 1)
-    return F.avg_pool2d(ones, side, 1, (ry, rx), divisor_override=1)
+    # Not by `divisor_override`, which PyTorch's ONNX exporter drops without a word.
+    return torch.round(F.avg_pool2d(ones, side, 1, (ry, rx)) * (side[0] * side[1]))
