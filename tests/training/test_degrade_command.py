@@ -96,7 +96,7 @@ def test_a_square_eye_is_cut_to_its_field_and_keeps_its_shape() -> None:
 
 
 def test_an_image_without_an_eye_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="got no field of view; expected a photograph of an eye; leave it out"):
+    with pytest.raises(InvalidInput, match="got no field of view; expected an image of an eye; pass another image"):
         square_eye(from_array(np.zeros((100, 100), np.uint8)), 96)
 
 
