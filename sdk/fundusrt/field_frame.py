@@ -103,21 +103,25 @@ class FieldFrame:
         import cv2
 
         black = self.spec.outside == "black"
-        inside, here = self._overlap()
-        native = np.zeros((self.height, self.width, *pixels.shape[2:]), np.uint8)
-        native[here] = pixels[inside]
-        field = np.zeros((self.height, self.width), np.bool_)
+        native = self._native(pixels)
         if black:
-            field[here] = fov[inside]
-            native[~field] = 0
+            native[~self._native(fov)] = 0
         size = self.spec.width_px, self.spec.height_px
         shrinks = self.height >= self.spec.height_px
         name = self.spec.shrink if shrinks else self.spec.enlarge
         interpolation = {"area": cv2.INTER_AREA, "bilinear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}[name]
         frame = np.asarray(cv2.resize(native, size, interpolation=interpolation), np.uint8)
         if black:
-            frame[~_nearest(field, self.spec.height_px, self.spec.width_px)] = 0
+            frame[~self.cut_field(fov)] = 0
         return frame
+
+    def cut_field(self, fov: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Return which pixels of the frame lie in the field of view, (height_px, width_px) bool, by the nearest one.
+
+        Args:
+            fov: (H, W), of the image.
+        """
+        return _nearest(self._native(fov), self.spec.height_px, self.spec.width_px)
 
     def to_native(self, values: Map, interpolation: Literal["bilinear", "nearest"] = "bilinear") -> Map:
         """Resize a map of the frame to the frame's size in the image and put it in its place.
@@ -142,6 +146,13 @@ class FieldFrame:
             return np.ascontiguousarray(resized[here])
         native = np.zeros(self.image_px, np.float32)
         native[inside] = resized[here]
+        return native
+
+    def _native(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the frame of an (H, W[, C]) array at the image's scale; 0 beyond its border."""
+        inside, here = self._overlap()
+        native = np.zeros((self.height, self.width, *array.shape[2:]), array.dtype)
+        native[here] = array[inside]
         return native
 
     def _overlap(self) -> tuple[tuple[slice, slice], tuple[slice, slice]]:

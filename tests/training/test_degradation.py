@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any
+import re
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -96,6 +97,23 @@ def test_lengths_grow_with_the_image() -> None:
     assert large.blur.sigma == pytest.approx(2 * small.blur.sigma)
     assert [s.diameter for s in large.spots] == pytest.approx([2 * s.diameter for s in small.spots])
     assert large.spots[0].height == small.spots[0].height
+
+
+def test_the_blur_keeps_its_pixels_where_asked_to() -> None:
+    """In a small frame a kernel that shrinks along is one pixel: no blur at all."""
+    frame = DegradationConfig(blur_sigma=(12.0, 12.0))
+    pixels = dataclasses.replace(frame, blur_lengths="pixels")
+    shrunk, kept, full = (
+        draw_degradation(np.random.default_rng(3), n, n, ("blur",), config)
+        for n, config in ((96, frame), (96, pixels), (512, frame))
+    )
+    assert isinstance(shrunk.blur, Blur)
+    assert shrunk.blur.sides == (1, 1)
+    assert kept.blur == full.blur
+    image, fov = retina(96, 96)
+    assert not np.array_equal(degrade(image, fov, kept), image * fov[..., None])
+    with pytest.raises(UsageError, match=re.escape("degradation.blur_lengths: got 'px'; expected frame or pixels")):
+        DegradationConfig(blur_lengths=cast("Any", "px"))
 
 
 def apply(image: Image, fov: Image, **steps: Any) -> Image:

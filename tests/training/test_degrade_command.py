@@ -42,6 +42,18 @@ def read(path: Path) -> np.ndarray:
     return found if found.ndim == 2 else cv2.cvtColor(found, cv2.COLOR_BGR2RGB)
 
 
+def test_blur_lengths_are_taken_and_written_down(images: Path, tmp_path: Path) -> None:
+    sides = {}
+    for lengths in ("frame", "pixels"):
+        run(images, "-o", tmp_path / lengths, "--count", 6, "--side", 96, "--blur-lengths", lengths)
+        index = json.loads((tmp_path / lengths / "index.json").read_text())
+        assert index["blur_lengths"] == lengths
+        draws = [draw["blur"] for entry in index["images"] for draw in entry["degradations"] if draw["blur"]]
+        sides[lengths] = max(side for blur in draws for side in blur["sides"])
+    assert sides["frame"] == 1
+    assert sides["pixels"] in (3, 5, 7)
+
+
 def test_every_degraded_image_can_be_made_again(images: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run(images, "-o", out, "--count", 3, "--side", 96, "--seed", 5)
@@ -84,7 +96,7 @@ def test_a_square_eye_is_cut_to_its_field_and_keeps_its_shape() -> None:
 
 
 def test_an_image_without_an_eye_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="got no field of view; expected a photograph of an eye; leave it out"):
+    with pytest.raises(InvalidInput, match="got no field of view; expected an image of an eye; pass another image"):
         square_eye(from_array(np.zeros((100, 100), np.uint8)), 96)
 
 

@@ -9,53 +9,31 @@ import pytest
 from PIL import Image
 
 from fundusrt.errors import InvalidInput, OutputError
+from fundusrt.frame_pipeline import cut_frame
+from fundusrt.image import from_array
+from fundusrt.manifest import FrameSpec
+from fundusrt.testing import tiny_enhancement_manifest
 from fundusrt_training.data.cached_array import cached_array
-from fundusrt_training.data.field_frame import FieldFrame
+from fundusrt_training.data.degradation.square import square_eye
 from fundusrt_training.data.framed_eye import EyeFiles, frame_eye, frame_eyes
 from tests.training.synthetic_eye import draw_eye, save_eye
 
 
-def field(height: int, width: int, rows: slice, columns: slice) -> np.ndarray:
-    fov = np.zeros((height, width), bool)
-    fov[rows, columns] = True
-    return fov
-
-
-@pytest.mark.parametrize(
-    ("fov", "expected"),
-    [
-        (field(40, 60, slice(5, 25), slice(10, 30)), FieldFrame(5, 10, 20)),
-        (field(40, 60, slice(0, 40), slice(5, 55)), FieldFrame(-5, 5, 50)),  # cut off above and below
-        (field(40, 60, slice(10, 31), slice(0, 60)), FieldFrame(-9, 0, 60)),  # the odd row goes below
-        (field(60, 40, slice(0, 60), slice(30, 40)), FieldFrame(0, 5, 60)),
-    ],
-)
-def test_the_frame_is_the_smallest_square_with_the_field_in_the_middle(fov: np.ndarray, expected: FieldFrame) -> None:
-    frame = FieldFrame.around(fov, "eye")
-    assert frame == expected
-    array = np.arange(fov.size).reshape(fov.shape) + 1
-    cut = frame.cut(array)
-    assert cut.shape == (frame.length, frame.length)
-    y, x = np.argwhere(fov)[7]
-    assert cut[y - frame.y0, x - frame.x0] == array[y, x]
-    outside = np.ones(cut.shape, bool)
-    top, left = max(0, -frame.y0), max(0, -frame.x0)
-    outside[top : top + fov.shape[0] - max(0, frame.y0), left : left + fov.shape[1] - max(0, frame.x0)] = False
-    assert not cut[outside].any()
-    assert cut[~outside].all()
-    assert frame.cut(np.dstack((array, array))).shape == (frame.length, frame.length, 2)
-
-
-def test_shrinking_is_the_mean_of_areas() -> None:
-    frame = FieldFrame(0, 0, 4)
-    array = np.arange(16, dtype=np.uint8).reshape(4, 4) * 4
-    np.testing.assert_array_equal(frame.resized(array, 2), [[10, 18], [42, 50]])
-    assert frame.resized(array, 8).shape == (8, 8)
+@pytest.mark.parametrize("side", [96, 200])
+def test_training_sees_what_is_deployed(side: int) -> None:
+    eye = from_array(draw_eye(0)[0])
+    pixels, fov = square_eye(eye, side)
+    spec = FrameSpec(height_px=side, width_px=side)
+    _, deployed = cut_frame(eye, tiny_enhancement_manifest(frame=spec))
+    np.testing.assert_array_equal(pixels, deployed)
+    assert not pixels[~fov].any()
+    grey, _ = square_eye(from_array(np.ascontiguousarray(draw_eye(0)[0][..., 1])), side)
+    assert (grey == grey[..., :1]).all()
 
 
 def test_no_field_no_frame() -> None:
-    with pytest.raises(InvalidInput, match=r"eye\.png: got no field of view; expected a photograph of an eye"):
-        FieldFrame.around(np.zeros((20, 20), bool), "eye.png")
+    with pytest.raises(InvalidInput, match="got no field of view; expected an image of an eye"):
+        square_eye(from_array(np.zeros((40, 40, 3), np.uint8)), 96)
 
 
 def test_planes(tmp_path: Path) -> None:

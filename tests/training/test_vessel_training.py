@@ -88,7 +88,7 @@ def test_interrupted_and_continued_equals_uninterrupted(eyes: Path, cache: Path,
 
 def test_it_learns(eyes: Path, cache: Path, tmp_path: Path, tiny: Make) -> None:
     still = ("aug.flip=0", "aug.rotate=0", "aug.zoom=0", "aug.jitter=[0,0,0,0]")
-    settings = (*still, "net.base=4", "data.batch=1", "optim.epochs=8", "optim.lr=0.01", "run.val_every=8")
+    settings = (*still, "net.base=4", "data.batch=1", "optim.epochs=12", "optim.lr=0.004", "run.val_every=12")
     run = trainer.train(tiny(*settings), eyes, tmp_path / "run", val=eyes, cache=cache).path
     assert float(rows(run, "validation.csv")[-1]["auc"]) > 0.85
 

@@ -14,10 +14,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from fundusrt.field_frame import FieldFrame
 from fundusrt.image import read_image
+from fundusrt.manifest import FrameSpec
 from fundusrt_training.data.cached_array import cached_array
 from fundusrt_training.data.degradation.square import square_eye
-from fundusrt_training.data.field_frame import FieldFrame
 from fundusrt_training.data.folder import read_mask
 from fundusrt_training.data.working_image import file_sha256
 
@@ -25,7 +26,7 @@ __all__ = ["EyeFiles", "FramedEye", "frame_eye", "frame_eyes", "to_pixels", "to_
 
 Bytes = npt.NDArray[np.uint8]
 # Raise when the planes change meaning.
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -118,5 +119,6 @@ def _planes(files: EyeFiles, side: int) -> Bytes:
     planes = [*np.moveaxis(pixels, 2, 0), fov.astype(np.uint8)]
     if files.vessels is not None:
         vessels = read_mask(files.vessels, size).astype(np.uint8) * np.uint8(255)
-        planes.append(FieldFrame.around(image.fov, image.source_id).resized(vessels, side))
+        whole = FrameSpec(height_px=side, width_px=side, outside="kept")
+        planes.append(FieldFrame.around(image, whole).cut(vessels, image.fov))
     return np.stack(planes, axis=2)

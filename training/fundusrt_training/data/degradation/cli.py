@@ -26,7 +26,7 @@ from fundusrt.errors import OutputError, UsageError
 from fundusrt.image import read_image
 from fundusrt.inputs import collect_images
 from fundusrt_training.data.degradation.degrade import degrade_8_bit, draw_degradation
-from fundusrt_training.data.degradation.record import Degradation
+from fundusrt_training.data.degradation.record import BLUR_LENGTHS, BlurLengths, Degradation, DegradationConfig
 from fundusrt_training.data.degradation.square import square_eye
 from fundusrt_training.data.png_file import write_png
 from fundusrt_training.data.working_image import file_sha256
@@ -42,13 +42,23 @@ FORMAT = "fundusrt-degradations/1"
 @click.option("--count", type=click.IntRange(1), default=4, show_default=True, help="Degradations of each photograph.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all draws.")
 @click.option("--side", type=click.IntRange(96), default=512, show_default=True, help="Sides of the squares in px.")
+@click.option(
+    "--blur-lengths",
+    type=click.Choice(BLUR_LENGTHS),
+    default="frame",
+    show_default=True,
+    help="Whether the blur's lengths grow with the side, or are pixels at any side.",
+)
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
-def degrade_command(images: tuple[str, ...], out: Path, count: int, seed: int, side: int, workers: int) -> None:
+def degrade_command(
+    images: tuple[str, ...], out: Path, count: int, seed: int, side: int, blur_lengths: BlurLengths, workers: int
+) -> None:
     """Degrade good photographs IMAGES (files, folders, globs) COUNT times each, recording every draw."""
     files, errors = collect_images(images)
     if errors:
         raise errors[0]
-    make = partial(_degrade_one, out=out, count=count, seed=seed, side=side)
+    config = DegradationConfig(blur_lengths=blur_lengths)
+    make = partial(_degrade_one, out=out, count=count, seed=seed, side=side, config=config)
     _make_folders(out)
     jobs = list(enumerate(files))
     entries: list[dict[str, Any]] = []
@@ -59,7 +69,8 @@ def degrade_command(images: tuple[str, ...], out: Path, count: int, seed: int, s
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, mp_context=context) as pool:
             entries = list(track(pool.map(make, jobs), "photographs", total=len(jobs), console=console))
-    write_json(out / "index.json", {"format": FORMAT, "seed": seed, "side": side, "images": entries})
+    settings = {"format": FORMAT, "seed": seed, "side": side, "blur_lengths": blur_lengths}
+    write_json(out / "index.json", settings | {"images": entries})
 
 
 def regenerate(
@@ -75,7 +86,9 @@ def regenerate(
     return degrade_8_bit(clean, fov, Degradation.from_dict(record))
 
 
-def _degrade_one(job: tuple[int, Path], out: Path, count: int, seed: int, side: int) -> dict[str, Any]:
+def _degrade_one(
+    job: tuple[int, Path], out: Path, count: int, seed: int, side: int, config: DegradationConfig
+) -> dict[str, Any]:
     index, path = job
     cv2.setNumThreads(1)
     clean, fov = square_eye(read_image(path), side)
@@ -84,7 +97,8 @@ def _degrade_one(job: tuple[int, Path], out: Path, count: int, seed: int, side: 
     write_png(out / "fov" / f"{name}.png", fov.astype(np.uint8) * 255)
     draws: list[dict[str, Any]] = []
     for variant in range(count):
-        drawn = draw_degradation(np.random.default_rng((seed, index, variant)), side, side).to_dict()
+        random = np.random.default_rng((seed, index, variant))
+        drawn = draw_degradation(random, side, side, config=config).to_dict()
         write_png(out / "degraded" / f"{name}_{variant}.png", regenerate(clean, fov, drawn))
         draws.append(drawn)
     return {"name": name, "source": path.name, "sha256": file_sha256(path), "degradations": draws}

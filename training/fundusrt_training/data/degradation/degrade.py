@@ -150,7 +150,8 @@ def _draw_spot(random: np.random.Generator, height: int, width: int) -> Spot:
 
 
 def _draw_blur(random: np.random.Generator, short: int, config: DegradationConfig) -> Blur:
-    sigma, scale = float(random.uniform(*config.blur_sigma)), short / _SIDE
+    sigma = float(random.uniform(*config.blur_sigma))
+    scale = short / _SIDE if config.blur_lengths == "frame" else 1.0
     low, high = int(sigma / 3), int(sigma / 2)
     sides = tuple(_odd(scale * random.integers(low, high, endpoint=True)) for _ in range(2))
     return Blur(sigma * scale, (sides[0], sides[1]), config.noise_sigma, int(random.integers(2**31)))

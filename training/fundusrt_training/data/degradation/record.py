@@ -7,14 +7,16 @@ the shorter side.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from fundusrt.errors import UsageError
 from fundusrt_training import configuration
 
-__all__ = ["Blur", "Colour", "Degradation", "DegradationConfig", "Halo", "Hole", "Spot"]
+__all__ = ["BLUR_LENGTHS", "Blur", "BlurLengths", "Colour", "Degradation", "DegradationConfig", "Halo", "Hole", "Spot"]
 
 Point = tuple[float, float]
+BlurLengths = Literal["frame", "pixels"]
+BLUR_LENGTHS: tuple[BlurLengths, ...] = get_args(BlurLengths)
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,8 @@ class DegradationConfig:
         saturation: range of the factor.
         spots: least and largest number of spots (the model's own code has 5 to 10).
         blur_sigma: range in px at 512.
+        blur_lengths: whether the blur's lengths in px grow with the `frame`'s shorter side, or are px of any image
+            (`pixels`): in a frame of 128 px, a kernel that shrank along would often be one pixel, and change nothing.
         noise_sigma: of noise added after the blur, in [0, 1] (in the model's formula, not in its code).
     """
 
@@ -119,6 +123,7 @@ class DegradationConfig:
     saturation: tuple[float, float] = (0.6, 1.4)
     spots: tuple[int, int] = (10, 30)
     blur_sigma: tuple[float, float] = (5.0, 15.0)
+    blur_lengths: BlurLengths = "frame"
     noise_sigma: float = 0.0
 
     def __post_init__(self) -> None:
@@ -126,5 +131,9 @@ class DegradationConfig:
             low, high = getattr(self, name)
             if not 0 <= low <= high:
                 raise UsageError(f"degradation.{name}", got=(low, high), expected="two values, 0 <= low <= high")
+        if self.blur_lengths not in BLUR_LENGTHS:
+            raise UsageError(
+                "degradation.blur_lengths", got=repr(self.blur_lengths), expected=" or ".join(BLUR_LENGTHS)
+            )
         if not self.noise_sigma >= 0:
             raise UsageError("degradation.noise_sigma", got=self.noise_sigma, expected="at least 0")

@@ -5,15 +5,18 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from fundusrt.field_frame import FieldFrame
 from fundusrt.image import FundusImage
+from fundusrt.manifest import FrameSpec
 from fundusrt.preprocess import to_8_bit
-from fundusrt_training.data.field_frame import FieldFrame
 
 __all__ = ["square_eye"]
 
 
 def square_eye(image: FundusImage, side: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
     """Return (side, side, 3) RGB uint8 and the field of view (side, side) bool, black outside it.
+
+    It is the frame of deployment (`fundusrt.field_frame`).
 
     Args:
         image: grey (repeated) or RGB, 8 or 16 bit.
@@ -22,9 +25,8 @@ def square_eye(image: FundusImage, side: int) -> tuple[npt.NDArray[np.uint8], np
     Raises:
         InvalidInput: an image without a field of view.
     """
-    frame, pixels = FieldFrame.around(image.fov, image.source_id), to_8_bit(image.pixels)
+    pixels = to_8_bit(image.pixels)
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=2)
-    small = frame.resized(pixels * image.fov[..., None], side)
-    kept = frame.resized_mask(image.fov, side)
-    return small * kept[..., None], kept
+    frame = FieldFrame.around(image, FrameSpec(height_px=side, width_px=side))
+    return frame.cut(pixels, image.fov), frame.cut_field(image.fov)
