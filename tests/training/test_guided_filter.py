@@ -1,4 +1,4 @@
-"""The attention guided filter against loops in float64, clipped windows, independence of the batch."""
+"""The attention guided filter against loops in float64, clipped windows, independence of the batch; float32."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fundusrt_training.models.guided_filter import attention_guided_filter, window_mean
-from tests.tolerances import GUIDED_FILTER_FLOAT64
+from tests.tolerances import GUIDED_FILTER_FLOAT32, GUIDED_FILTER_FLOAT64
 
 Array = np.ndarray
 
@@ -84,6 +84,20 @@ def test_a_constant_comes_back() -> None:
     x, guide = draw(1, 1, 8, 8), draw(1, 1, 16, 16, seed=1)
     out = attention_guided_filter(torch.zeros_like(x), torch.full_like(x, 3.0), guide, torch.ones(1, 1, 8, 8).double())
     torch.testing.assert_close(out, torch.full_like(guide, 3.0), rtol=0, atol=GUIDED_FILTER_FLOAT64)
+
+
+@pytest.mark.parametrize("steepness", [1, 10, 20])
+@pytest.mark.parametrize("scale", [1, 30])
+def test_float32_loses_nothing_where_the_attention_is_tiny(steepness: int, scale: int) -> None:
+    """The divisors are an attention that may be 1e-12 and a variance that may be 0.01: both are met here."""
+    x, y, gate = draw(1, 4, 32, 32), draw(1, 4, 32, 32, seed=1) - 0.5, draw(1, 1, 32, 32, seed=2) * 4 - 2
+    x, y, guide = scale * x, scale * y, scale * draw(1, 4, 64, 64, seed=3)
+    attention = torch.sigmoid(steepness * gate)
+    assert steepness < 20 or float(attention.min()) < 1e-15
+    expected = attention_guided_filter(x, y, guide, attention)
+    out = attention_guided_filter(x.float(), y.float(), guide.float(), attention.float())
+    assert out.dtype == torch.float32
+    assert float((out - expected).abs().max()) <= GUIDED_FILTER_FLOAT32 * float(expected.abs().max())
 
 
 def test_no_attention_at_all_is_finite() -> None:

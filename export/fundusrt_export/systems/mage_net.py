@@ -27,6 +27,13 @@ from fundusrt_export.systems.system_export import IDENTITY, network_spec
 
 __all__ = ["MageNetExport"]
 
+_GOLDEN = EnhancementGolden(
+    image="golden/input.png",
+    frame="golden/frame.npz",
+    enhanced="golden/enhanced.npz",
+    result="golden/result.png",
+)
+
 
 class MageNetExport(FrameExport[MageNetManifest]):
     """The chosen network of a MAGE-Net checkpoint.
@@ -42,12 +49,7 @@ class MageNetExport(FrameExport[MageNetManifest]):
     )
     kind: ClassVar = MageNetManifest
     file: ClassVar = "enhancement.onnx"
-    golden: ClassVar = EnhancementGolden(
-        image="golden/input.png",
-        frame="golden/frame.npz",
-        enhanced="golden/enhanced.npz",
-        result="golden/result.png",
-    )
+    golden: ClassVar = _GOLDEN
 
     def __init__(self, trained: TrainedMageNet) -> None:
         self.trained = trained
@@ -102,10 +104,10 @@ class MageNetExport(FrameExport[MageNetManifest]):
             rung = enhancement_end_to_end(pipeline, reference, images)
         first = reference[0]
         return rung, {
-            self.golden.image: stored_picture(images[0].pixels),
-            self.golden.frame: stored_array(first.frame),
-            self.golden.enhanced: stored_map(first.enhanced),
-            self.golden.result: stored_picture(np.rint(first.image).astype(np.uint8)),
+            _GOLDEN.image: stored_picture(images[0].pixels),
+            _GOLDEN.frame: stored_array(first.frame),
+            _GOLDEN.enhanced: stored_map(first.enhanced),
+            _GOLDEN.result: stored_picture(np.rint(first.image).astype(np.uint8)),
         }
 
     def card_rows(self) -> list[tuple[str, str]]:
