@@ -4,6 +4,11 @@ Left out: the structure module's side heads and their average, the stage-1 image
 supervised attention looks at it), and the other network of a mean teacher. Kept: the whole trunk of the structure
 module. Rewritten, exactly: group normalisations, in two passes; the halves of stage 1, stacked on the batch by
 reshaping. Window means of the guided filter are average pooling already in training.
+
+Measured in ONNX Runtime on the CPU against float64 (default widths, 2 CABs a block, random weights, 256 px), largest
+error on noise, a photograph and a flat disc: with group normalisation as InstanceNormalization 8e-7, 1.4e-5 and 6.7e-5;
+in two passes 5e-7, 6e-7 and 7e-7, PyTorch itself 1.1e-6 to 1.4e-6. The guided filters lose nothing: 2e-7 of their
+output.
 """
 
 from __future__ import annotations
