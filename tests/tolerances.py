@@ -42,8 +42,8 @@ WAVELET_REWRITE_FLOAT32 = 1e-5
 # eps = 0.01 and once by means of the attention; relative to the largest output.
 GUIDED_FILTER_FLOAT64 = 1e-9
 
-# MAGE-Net's answer (values of order 1) from PyTorch and from ONNX Runtime, float32: some hundred convolutions in another
-# order of summation. Largest difference found on the default widths at 256 px (photograph, flat disc, noise): 1.5e-6;
+# MAGE-Net's answer (values of order 1) from PyTorch and from ONNX Runtime, float32: some hundred convolutions, summed
+# in another order. Largest difference found on the default widths at 256 px (photograph, flat disc, noise): 1.5e-6;
 # room for other processors.
 ENHANCED_FLOAT32 = 1e-5
 
