@@ -49,6 +49,14 @@ __all__ = ["export"]
 @click.option("--training-data", default=None, help="What it was trained on, for the model card.")
 @click.option("--results", default=None, help="Measured accuracy, for the model card.")
 @click.option("--limits", default=None, help="Known limits, for the model card.")
+@click.option(
+    "--failure",
+    "failures",
+    type=(click.Path(exists=True, dir_okay=False, path_type=Path), str),
+    multiple=True,
+    metavar="PICTURE CAPTION",
+    help="A known failure, for the model card; the picture is shipped. Repeatable.",
+)
 @click.option("--threads", type=click.IntRange(min=1), default=None, help="Threads of ONNX Runtime and PyTorch.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing bundle.")
 def export(
@@ -60,6 +68,7 @@ def export(
     golden: Path | None,
     parity_images: tuple[Path, ...],
     settings: tuple[str, ...],
+    failures: tuple[tuple[Path, str], ...],
     threads: int | None,
     overwrite: bool,
     **words: str | None,
@@ -72,13 +81,14 @@ def export(
     """
     import torch
 
-    from fundusrt_export.model_card import BundleInfo
+    from fundusrt_export.model_card import BundleInfo, KnownFailure
     from fundusrt_export.package import export_bundle
 
     if threads is not None:
         torch.set_num_threads(threads)
     given = {key: value for key, value in words.items() if value is not None}
-    info = BundleInfo(name=name or out.stem.lower(), version=model_version, **given)
+    known = tuple(KnownFailure(picture, caption) for picture, caption in failures)
+    info = BundleInfo(name=name or out.stem.lower(), version=model_version, failures=known, **given)
     certificate = export_bundle(
         checkpoint,
         out,

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from fundusrt.certificate import Rung
-from fundusrt.errors import UsageError
+from fundusrt.errors import InvalidInput, UsageError
 
-__all__ = ["BundleInfo", "BundleWords", "complete", "model_card"]
+__all__ = ["BundleInfo", "BundleWords", "KnownFailure", "complete", "failure_pictures", "model_card"]
+
+_LARGEST_PICTURE = 2**19  # bytes: a card is read, and shipped with every device
+_PICTURES = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpg"}
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,14 @@ class BundleWords:
 
 
 @dataclass(frozen=True)
+class KnownFailure:
+    """A picture of what the model gets wrong, and what it shows. The picture is shipped: it must be free to share."""
+
+    picture: Path
+    caption: str
+
+
+@dataclass(frozen=True)
 class BundleInfo:
     """What the exporter says about the model; None takes the system's own words.
 
@@ -40,6 +52,7 @@ class BundleInfo:
         training_data: what it was trained on.
         results: measured accuracy with its data, or why there is none.
         limits: known limits.
+        failures: known failures with a picture each.
     """
 
     name: str
@@ -50,6 +63,33 @@ class BundleInfo:
     training_data: str = "Not stated by the exporter."
     results: str = "Not stated by the exporter."
     limits: str | None = None
+    failures: tuple[KnownFailure, ...] = ()
+
+
+def failure_pictures(info: BundleInfo) -> dict[str, bytes]:
+    """Return the pictures of the known failures by their names in the bundle, in the failures' order.
+
+    Raises:
+        InvalidInput: a file that cannot be read, is neither PNG nor JPEG, or is larger than 512 KiB.
+    """
+    pictures: dict[str, bytes] = {}
+    for number, failure in enumerate(info.failures, 1):
+        try:
+            content = failure.picture.read_bytes()
+        except OSError as error:
+            raise InvalidInput(
+                failure.picture, got=error.strerror, expected="a picture", fix="name a PNG or JPEG file"
+            ) from error
+        ending = next((ending for magic, ending in _PICTURES.items() if content.startswith(magic)), None)
+        if ending is None or len(content) > _LARGEST_PICTURE:
+            raise InvalidInput(
+                failure.picture,
+                got="another format" if ending is None else f"{len(content) / 1024:.0f} KiB",
+                expected=f"a PNG or JPEG picture of at most {_LARGEST_PICTURE // 1024} KiB",
+                fix="save a smaller copy of it",
+            )
+        pictures[f"card/failure-{number}.{ending}"] = content
+    return pictures
 
 
 def complete(info: BundleInfo, words: BundleWords) -> BundleInfo:
@@ -78,6 +118,7 @@ def model_card(
     rows: Sequence[tuple[str, str]],
     form: str,
     checkpoint_sha256: str,
+    pictures: Sequence[str] = (),
 ) -> bytes:
     """Return `MODEL_CARD.md`.
 
@@ -88,6 +129,7 @@ def model_card(
         rows: system and network, as titles and texts.
         form: graph form of the networks.
         checkpoint_sha256: of the checkpoint file.
+        pictures: names of the failures' pictures in the bundle, as `failure_pictures` returns them.
     """
     stated = [
         *([("marks", info.label)] if info.label is not None else []),
@@ -101,6 +143,10 @@ def model_card(
     ]
     lines = [f"# {info.name} {info.version}", "", str(info.description), "", "| | |", "|---|---|"]
     lines += [f"| {title} | {text} |" for title, text in stated]
+    if info.failures:
+        lines += ["", "## Known failures"]
+    for failure, picture in zip(info.failures, pictures, strict=True):
+        lines += ["", f"![{failure.caption}]({picture})", "", failure.caption]
     lines += ["", "## Measured agreement with training", "", "| rung | figure | value | limit |", "|---|---|---|---|"]
     for rung in rungs:
         for figure in rung.measurements:

@@ -18,7 +18,7 @@ from fundusrt.verification import verify_bundle
 from fundusrt_export.branch import Form
 from fundusrt_export.bundle_writer import check_target, staged_bundle
 from fundusrt_export.errors import ParityError
-from fundusrt_export.model_card import BundleInfo, complete, model_card
+from fundusrt_export.model_card import BundleInfo, complete, failure_pictures, model_card
 from fundusrt_export.parity import make_certificate
 from fundusrt_export.systems import open_checkpoint
 from fundusrt_export.systems.system_export import CERTIFICATE, MODEL_CARD, Progress, SystemExport
@@ -60,7 +60,7 @@ def export_bundle(
         The certificate that was written.
 
     Raises:
-        InvalidInput: the checkpoint or an image cannot be used.
+        InvalidInput: the checkpoint, an image or a failure's picture cannot be used.
         RewriteDeclined, RewriteMismatch, ExportError: the network has no exact form, or its export is not what it
             must be.
         ParityError: a rung does not hold.
@@ -71,11 +71,12 @@ def export_bundle(
     check_target(out, overwrite=overwrite)
     system = open_checkpoint(checkpoint, settings, form)
     info = complete(info, system.words)
+    pictures = failure_pictures(info)
     draft = _manifest(system, info, {})
     images = [system.golden_image(golden), *(_unnamed(read_image(path), k) for k, path in enumerate(parity_images))]
     measured = system.measure(images, draft, threads=threads, progress=progress)
 
-    files = {**measured.networks, **measured.golden}
+    files = {**measured.networks, **measured.golden, **pictures}
     files[MODEL_CARD] = model_card(
         info,
         system.facts,
@@ -83,6 +84,7 @@ def export_bundle(
         rows=system.card_rows(),
         form=system.form,
         checkpoint_sha256=system.sha256,
+        pictures=tuple(pictures),
     )
     certificate = make_certificate(
         _manifest(system, info, files),
