@@ -61,15 +61,16 @@ def main() -> None:
             f"recall {row['recall']:.3f}, precision {row['precision']:.3f}, PR-AUC {row['pr_auc']:.3f}; best Dice here "
             f"{row['best_dice']:.3f} at {row['best_threshold']:.2f}; {len(pools)} photographs"
         )
+    name = "_".join(options.data.resolve().parts[-2:])
     figures = {
         "question": __doc__.splitlines()[0],
-        "data": options.data.name,
+        "data": name,
         "bundle": f"{pipeline.manifest.name} {pipeline.manifest.version}",
         "threshold": pipeline.manifest.postprocess.threshold,
         "images": len(cases),
         "rows": rows,
     }
-    print(f"written to {save(f'native_exudates_{options.data.name}', figures)}")
+    print(f"written to {save(f'native_exudates_{name}', figures)}")
 
 
 def _luma(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -1,7 +1,7 @@
 """SS-MAF and MAGE-Net on one image in plain PyTorch: the truth that the deployed pipelines are compared with.
 
 Written for reading: nothing of the SDK's way back from the frame to the image is used. The frame itself, 8-bit pixels,
-is the SDK's.
+is the SDK's. Networks compute in float64.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from fundusrt.field_frame import FieldFrame
 from fundusrt.frame_pipeline import cut_frame
 from fundusrt.image import FundusImage
 from fundusrt.manifest import FrameManifest, MageNetManifest, SsMafManifest
+from fundusrt_export.parity.float64 import Float64Network
 
 __all__ = [
     "EnhancementReference",
@@ -56,14 +57,15 @@ def run_exudate_reference(network: nn.Module, image: FundusImage, manifest: SsMa
         manifest: frame, input and post-processing.
     """
     frame, pixels = cut_frame(image, manifest)
-    p = network(network_input(pixels, manifest)).softmax(dim=1)[0, 1]
+    p = Float64Network(network)(network_input(pixels, manifest)).double().softmax(dim=1)[0, 1]
     mode = manifest.postprocess.upsample
     align = {} if mode == "nearest" else {"align_corners": False}
     mode = "nearest-exact" if mode == "nearest" else mode  # the nearest centre, which `nearest` of PyTorch is not
     resized = functional.interpolate(p[None, None], (frame.height, frame.width), mode=mode, **align)[0, 0]
     probability = on_canvas(resized, frame) * torch.from_numpy(image.fov.copy())
     mask = (probability >= manifest.postprocess.threshold).numpy()
-    return ExudateReference(pixels, p.numpy(), probability.numpy(), np.asarray(mask, bool))
+    maps = (values.float().numpy() for values in (p, probability))
+    return ExudateReference(pixels, *maps, np.asarray(mask, bool))
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def run_enhancement_reference(
         manifest: frame, input and the way back.
     """
     frame, pixels = cut_frame(image, manifest)
-    enhanced = network(network_input(pixels, manifest))[0]
+    enhanced = Float64Network(network)(network_input(pixels, manifest))[0]
     native = torch.from_numpy(image.pixels.astype(np.float64)) / np.iinfo(image.pixels.dtype).max
     native = native[None].expand(3, -1, -1) if native.ndim == 2 else native.permute(2, 0, 1)
     values = enhanced
