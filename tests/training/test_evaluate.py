@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from fundusrt_training.evaluation_report import write_report
 from fundusrt_training.metrics import score
 from fundusrt_training.systems.cmwnet import CmwnetModule
 from fundusrt_training.systems.cmwnet_config import CmwnetConfig
+from fundusrt_training.systems.registry import DATA_LAYOUTS, SYSTEMS
 
 Make = Callable[..., CmwnetConfig]
 
@@ -203,8 +205,16 @@ def test_commands_end_to_end(folder: Path, cache: Path, tmp_path: Path, tiny_con
     ]
     with pytest.raises(UsageError, match=r"--resume: got --config, --set, --init or --print-config"):
         runner.invoke(cli.train, [*common, "--resume", "--set", "ema.alpha=0.1"], catch_exceptions=False)
-    with pytest.raises(UsageError, match=r"--data: got nothing; expected a folder with images/ and masks/"):
+    with pytest.raises(UsageError, match=r"--data: got nothing; expected a folder with images/ with masks/ and"):
         runner.invoke(cli.train, common, catch_exceptions=False)
+
+
+def test_help_says_what_each_systems_data_look_like() -> None:
+    shown = CliRunner().invoke(cli.train, ["--help"]).output
+    assert "vessel    DRIVE or HRF as distributed, or images/ with masks/\n" in shown
+    for system in SYSTEMS:
+        with pytest.raises(UsageError, match=re.escape(f"expected a folder with {DATA_LAYOUTS[system]}")):
+            CliRunner().invoke(cli.train, [system, "-o", "run"], catch_exceptions=False)
 
 
 def test_print_config_is_a_config(tmp_path: Path) -> None:

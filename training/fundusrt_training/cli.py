@@ -9,17 +9,19 @@ from pathlib import Path
 import click
 
 from fundusrt.errors import UsageError
-from fundusrt_training.systems.registry import SYSTEMS
+from fundusrt_training.systems.registry import DATA_LAYOUTS, SYSTEMS
 
 __all__ = ["FILE", "FOLDER", "evaluate", "read_json", "start", "train"]
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
+_LAYOUTS = "\n".join(f"{system:<10}{layout}" for system, layout in DATA_LAYOUTS.items())
 
-@click.command()
+
+@click.command(help=f"Train SYSTEM on a folder of data.\n\n\b\n{_LAYOUTS}")
 @click.argument("system", type=click.Choice(SYSTEMS))
-@click.option("--data", type=FOLDER, help="Folder of images and masks (needed unless --resume).")
+@click.option("--data", type=FOLDER, help="Folder of training data (needed unless --resume).")
 @click.option("--val", type=FOLDER, help="Folder of validation images, scored as they would be in deployment.")
 @click.option("-o", "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="The run's folder.")
 @click.option("--config", "config_file", type=FILE, help="Configuration as JSON; missing keys take their defaults.")
@@ -52,7 +54,7 @@ def train(
     progress: bool,
     print_config: bool,
 ) -> None:
-    """Train SYSTEM on a folder of images and masks."""
+    """Train a system on a folder of data."""
     if resume and (config_file or settings or init or print_config):
         raise UsageError(
             "--resume",
@@ -61,7 +63,7 @@ def train(
             fix="start a new run in another folder",
         )
     if not resume and data is None and not print_config:
-        raise UsageError("--data", got="nothing", expected="a folder with images/ and masks/")
+        raise UsageError("--data", got="nothing", expected=f"a folder with {DATA_LAYOUTS[system]}")
     from fundusrt_training.configuration import apply_settings
     from fundusrt_training.systems.registry import config_type
 

@@ -10,9 +10,17 @@ if TYPE_CHECKING:
     from fundusrt_training.systems.evaluator import Evaluator
     from fundusrt_training.systems.task import Task
 
-__all__ = ["SYSTEMS", "config_type", "evaluator_type", "make_task"]
+__all__ = ["DATA_LAYOUTS", "SYSTEMS", "config_type", "evaluator_type", "make_task"]
 
-SYSTEMS = ("cmwnet", "ss-maf", "vessel", "mage-net")
+DATA_LAYOUTS = {
+    "cmwnet": "images/ with masks/ and perhaps fov/",
+    "ss-maf": "IDRiD, E-Ophtha-EX or HEI-MED as distributed, or images/ with EX/ or masks/",
+    "vessel": "DRIVE or HRF as distributed, or images/ with masks/",
+    "mage-net": "clean/ with vessels/ (or data.vessel_checkpoint), and unlabelled/ for the teacher",
+}
+"""What the training data of a system look like; their readers tell the layouts apart."""
+
+SYSTEMS = tuple(DATA_LAYOUTS)
 
 
 def config_type(system: str) -> type[Any]:
