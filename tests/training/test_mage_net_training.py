@@ -176,5 +176,7 @@ def test_the_command_and_the_suggested_configuration(eyes: Path, cache: Path, tm
     done = CliRunner().invoke(train_command, [*arguments, "--max-steps", "1", *settings], catch_exceptions=False)
     assert done.exit_code == 0
     assert (tmp_path / "run" / "checkpoints" / "last.safetensors").is_file()
-    file = Path(__file__).parents[2] / "training" / "configs" / "enhance.json"
-    MageNetConfig.from_dict(json.loads(file.read_text()))
+    files = sorted((Path(__file__).parents[2] / "training" / "configs").glob("enhance*.json"))
+    assert [file.name for file in files] == ["enhance-first.json", "enhance.json"]
+    networks = [MageNetConfig.from_dict(json.loads(file.read_text())).net for file in files]
+    assert networks[0] == networks[1]  # the second begins with the first one's weights
