@@ -12,13 +12,15 @@ import pytest
 import torch
 
 from fundusrt.errors import InvalidInput
-from fundusrt_training.data.degradation import DegradationConfig
+from fundusrt_training.data.camera import CameraAugmentation
+from fundusrt_training.data.degradation import DegradationConfig, degrade_8_bit
 from fundusrt_training.data.degradation.cli import regenerate
 from fundusrt_training.data.enhancement import EnhancementPairs, PairDraw, pair_degradation, read_enhancement
 from fundusrt_training.data.framed_eye import FramedEye, frame_eyes
 from tests.training.synthetic_eye import save_eye
 
 SIDE = 128
+AS_IT_IS = CameraAugmentation(p=0.0)
 
 
 @pytest.fixture
@@ -35,8 +37,10 @@ def framed(root: Path) -> tuple[list[FramedEye], list[FramedEye]]:
     return tuple(frame_eyes(part, SIDE, root / "cache") for part in (files.clean, files.unlabelled))  # pyright: ignore
 
 
-def pairs(framed: tuple[list[FramedEye], list[FramedEye]], flip: float = 0.5) -> EnhancementPairs:
-    return EnhancementPairs(*framed, DegradationConfig(), flip)
+def pairs(
+    framed: tuple[list[FramedEye], list[FramedEye]], flip: float = 0.5, camera: CameraAugmentation = AS_IT_IS
+) -> EnhancementPairs:
+    return EnhancementPairs(*framed, DegradationConfig(), flip, camera)
 
 
 def to_bytes(planes: Any) -> np.ndarray:
@@ -112,8 +116,8 @@ def test_the_range_of_the_draws_is_used(framed: tuple[list[FramedEye], list[Fram
     counts = {len(pair_degradation(seed, SIDE, few).spots) for seed in seeds}
     assert counts == {0, 1, 2}
     seed = next(seed for seed in seeds if pair_degradation(seed, SIDE, few).spots)
-    dark = EnhancementPairs(*framed, few, 0.0)[PairDraw(0, seed)]["image"]
-    many = EnhancementPairs(*framed, DegradationConfig(), 0.0)[PairDraw(0, seed)]["image"]
+    dark = EnhancementPairs(*framed, few, 0.0, AS_IT_IS)[PairDraw(0, seed)]["image"]
+    many = EnhancementPairs(*framed, DegradationConfig(), 0.0, AS_IT_IS)[PairDraw(0, seed)]["image"]
     assert not np.array_equal(to_bytes(dark), to_bytes(many))
 
 
@@ -123,11 +127,28 @@ def test_vessels_that_were_found_replace_those_of_the_folder(
     found = np.zeros((SIDE, SIDE), np.uint8)
     found[3, 5] = 255
     np.save(tmp_path / "map.npy", found)
-    data = EnhancementPairs(*framed, DegradationConfig(), 0.0, [tmp_path / "map.npy"] * 3)
+    data = EnhancementPairs(*framed, DegradationConfig(), 0.0, AS_IT_IS, [tmp_path / "map.npy"] * 3)
     share = data[PairDraw(2, (0,))]["vessels"]
     assert isinstance(share, torch.Tensor)
     assert share.shape == (SIDE, SIDE)
     assert share.nonzero().tolist() == [[3, 5]]
+
+
+def test_another_camera_changes_target_and_image_alike(framed: tuple[list[FramedEye], list[FramedEye]]) -> None:
+    """What the network is to bring back has that camera's colours, not those of the file."""
+    other = CameraAugmentation(p=1.0, gamma=0.0, gain=0.35, light=0.0, blur=0.0, noise=0.0)
+    ratios: list[float] = []
+    for place in range(4):
+        draw = PairDraw(0, (5, place))
+        usual, changed = (pairs(framed, 0.0, camera)[draw] for camera in (AS_IT_IS, other))
+        target, bad = to_bytes(changed["target"]), to_bytes(changed["image"])
+        _, fov, _ = framed[0][0].read()
+        assert not np.array_equal(target, to_bytes(usual["target"]))
+        drawn = pair_degradation(draw.seed, SIDE, DegradationConfig())
+        np.testing.assert_array_equal(bad, degrade_8_bit(np.ascontiguousarray(target), fov, drawn))
+        ratios.append(float(target[fov].mean() / to_bytes(usual["target"])[fov].mean()))
+    assert len(set(ratios)) == 4
+    assert 0.6 < min(ratios) < max(ratios) < 1.4
 
 
 def test_a_batch_keeps_pairs_and_bad_photographs_apart(framed: tuple[list[FramedEye], list[FramedEye]]) -> None:

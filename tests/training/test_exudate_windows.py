@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from fundusrt.errors import UsageError
+from fundusrt_training.data.camera import CameraAugmentation, through_another_camera
 from fundusrt_training.data.exudates import read_exudates
-from fundusrt_training.data.exudates.camera import CameraAugmentation, through_another_camera
 from fundusrt_training.data.exudates.pairs import ExudateAugmentation, ExudatePairs, PairConfig, PairDraw, window
 from fundusrt_training.systems.ss_maf_config import SsMafConfig
 from fundusrt_training.systems.ss_maf_task import SsMafTask

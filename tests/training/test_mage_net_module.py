@@ -179,6 +179,9 @@ def test_other_runs_weights() -> None:
     assert same(third.weights(), both.weights())
     alone.start_from(both.weights(), both.config.net)
     assert same(part_of(alone.weights(), "student"), part_of(both.weights(), "student"))
+    whole = MageNetModule(tiny_config("net.split=none"))
+    whole.start_from(both.weights(), both.config.net)  # no weight depends on how the image is split
+    assert same(whole.weights(), both.weights())
     with pytest.raises(UsageError, match=r"--init: got weights of another network: .*set the same net.\* values"):
         alone.start_from(both.weights(), tiny_config("net.n=8").net)
 

@@ -5,6 +5,8 @@ L = L_sup(student(x), target) + mu(t) L_con(student(u), teacher(u + noise)),    
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
@@ -89,12 +91,12 @@ class MageNetModule(ResumableModule):
 
         Args:
             state: `student.*` and perhaps `teacher.*`, as `weights` returns them.
-            net: the network they are of.
+            net: the network they are of; it may split the image otherwise, which no weight depends on.
 
         Raises:
             UsageError: another network.
         """
-        if net != self.config.net:
+        if dataclasses.replace(net, split=self.config.net.split) != self.config.net:
             raise _other_network(net, self.config.net, "net")
         student = part_of(state, "student")
         found = {"student": student, "teacher": part_of(state, "teacher") or student}

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from fundusrt.errors import UsageError
 from fundusrt_training import configuration
+from fundusrt_training.data.camera import CameraAugmentation
 from fundusrt_training.data.degradation import DegradationConfig
 from fundusrt_training.data.split import SplitConfig
 from fundusrt_training.losses.mage_net import MageLossConfig
@@ -71,12 +72,17 @@ class MageExportConfig:
 
 @dataclass(frozen=True)
 class MageNetConfig:
-    """The whole system: network, losses, teacher, data, optimiser."""
+    """The whole system: network, losses, teacher, data, optimiser.
+
+    `camera` changes the good photographs before they are degraded: a network that has seen one camera's colours only
+    paints them on every photograph.
+    """
 
     net: MageConfig = field(default_factory=MageConfig)
     loss: MageLossConfig = field(default_factory=MageLossConfig)
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
     data: EnhancementDataConfig = field(default_factory=EnhancementDataConfig)
+    camera: CameraAugmentation = field(default_factory=CameraAugmentation)
     split: SplitConfig = field(default_factory=SplitConfig)
     optim: AdamConfig = field(default_factory=AdamConfig)
     export: MageExportConfig = field(default_factory=MageExportConfig)

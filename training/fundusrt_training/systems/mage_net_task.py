@@ -99,7 +99,7 @@ class MageNetTask(Task):
             self._maps = VesselMaps(Path(config.data.vessel_checkpoint), config.data.vessel_threshold, cache)
             vessels = self._maps.find(clean, side, log_preparation("vessel"))
         self._pairs = EnhancementPairs(
-            self._clean, self._unlabelled, config.data.degradation, config.data.flip, vessels
+            self._clean, self._unlabelled, config.data.degradation, config.data.flip, config.camera, vessels
         )
 
     def hashes(self) -> dict[str, dict[str, Any]]:

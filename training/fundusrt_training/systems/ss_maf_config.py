@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from fundusrt.errors import UsageError
 from fundusrt_training import configuration
-from fundusrt_training.data.exudates.camera import CameraAugmentation
+from fundusrt_training.data.camera import CameraAugmentation
 from fundusrt_training.data.exudates.pairs import ExudateAugmentation, PairConfig
 from fundusrt_training.data.split import SplitConfig
 from fundusrt_training.losses.ss_maf import SsMafLossConfig

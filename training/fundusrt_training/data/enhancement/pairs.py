@@ -1,5 +1,7 @@
 """Training pairs: a framed good photograph and itself degraded; beside them, framed bad photographs.
 
+    good photograph [-> as another camera takes it] = target -> degraded = image
+
 What is done to a pair follows from its seed alone, so that `pair_degradation` tells it again afterwards.
 """
 
@@ -13,6 +15,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
+from fundusrt_training.data.camera import CameraAugmentation, through_another_camera
 from fundusrt_training.data.degradation import Degradation, DegradationConfig, degrade_8_bit, draw_degradation
 from fundusrt_training.data.framed_eye import FramedEye, to_planes
 
@@ -53,6 +56,7 @@ class EnhancementPairs(Dataset[dict[str, "Tensor | str"]]):
         unlabelled: bad photographs.
         config: ranges of the degradation.
         flip: probability of either flip.
+        camera: what another camera changes, in good photographs before they are degraded.
         vessels: an array file of (side, side) uint8 for each good photograph, the vessels' share in 255ths, or None.
     """
 
@@ -62,12 +66,14 @@ class EnhancementPairs(Dataset[dict[str, "Tensor | str"]]):
         unlabelled: Sequence[FramedEye],
         config: DegradationConfig,
         flip: float,
+        camera: CameraAugmentation,
         vessels: Sequence[Path] | None = None,
     ) -> None:
         self.clean = clean
         self.unlabelled = unlabelled
         self.config = config
         self.flip = flip
+        self.camera = camera
         self.vessels = vessels
 
     def __len__(self) -> int:
@@ -82,6 +88,7 @@ class EnhancementPairs(Dataset[dict[str, "Tensor | str"]]):
         if self.vessels is not None:
             vessels = np.load(self.vessels[draw.eye])
         clean, fov = np.ascontiguousarray(pixels[flips]), np.ascontiguousarray(fov[flips])
+        clean = through_another_camera(clean, self.camera, (*draw.seed, 2))
         bad = degrade_8_bit(clean, fov, pair_degradation(draw.seed, clean.shape[0], self.config))
         item: dict[str, Tensor | str] = {"image": to_planes(bad), "target": to_planes(clean), "name": eye.name}
         if vessels is not None:

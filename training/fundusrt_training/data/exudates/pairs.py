@@ -23,7 +23,7 @@ from fundusrt.errors import UsageError
 from fundusrt.image import read_image
 from fundusrt.preprocess import to_8_bit
 from fundusrt_training.data.augmentation import AugmentationConfig, draw_augmentation, jitter
-from fundusrt_training.data.exudates.camera import CameraAugmentation, through_another_camera
+from fundusrt_training.data.camera import CameraAugmentation, through_another_camera
 from fundusrt_training.data.exudates.case import ExudateCase, Mask
 
 __all__ = ["ExudateAugmentation", "ExudateBatch", "ExudatePairs", "PairConfig", "PairDraw", "network_input"]

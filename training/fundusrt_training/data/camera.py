@@ -1,6 +1,6 @@
 """What another camera changes in a photograph: tone curve, colour balance, uneven light, sharpness, noise.
 
-Not in the SS-MAF paper, whose training and test images come from one camera: off by default.
+Not in the papers, whose training and test images come from one camera: off by default.
 """
 
 from __future__ import annotations
