@@ -64,8 +64,7 @@ def run_exudate_reference(network: nn.Module, image: FundusImage, manifest: SsMa
     resized = functional.interpolate(p[None, None], (frame.height, frame.width), mode=mode, **align)[0, 0]
     probability = on_canvas(resized, frame) * torch.from_numpy(image.fov.copy())
     mask = (probability >= manifest.postprocess.threshold).numpy()
-    maps = (values.float().numpy() for values in (p, probability))
-    return ExudateReference(pixels, *maps, np.asarray(mask, bool))
+    return ExudateReference(pixels, p.float().numpy(), probability.float().numpy(), np.asarray(mask, bool))
 
 
 @dataclass(frozen=True)
