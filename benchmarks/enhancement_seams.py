@@ -23,9 +23,8 @@ from torch import Tensor
 import fundusrt
 from benchmarks.record import save
 from fundusrt.enhancement_pipeline import EnhancementPipeline
-from fundusrt.field_frame import FieldFrame
 from fundusrt.frame_pipeline import cut_frame
-from fundusrt.preprocess import to_8_bit
+from fundusrt.native_enhancement import rgb_8_bit
 
 Map = npt.NDArray[np.float32]
 NEAR = [*range(-9, -1), *range(2, 10)]  # px from the border
@@ -60,13 +59,13 @@ def main() -> None:
 def _seams(pipeline: EnhancementPipeline, eye: fundusrt.FundusImage) -> dict[str, float]:
     """Return the measure of each way for one photograph."""
     frame, pixels = cut_frame(eye, pipeline.manifest)
-    fov = frame.cut(eye.fov.astype(np.uint8) * np.uint8(255), eye.fov) > 0
+    fov = frame.cut_field(eye.fov)
     change = _change(pipeline.run_frame(pixels), pixels)
     seams = {"whole frame": seam(change, fov, change.shape[0] // 2)}
 
     side = pipeline.manifest.frame.height_px
     large = dataclasses.replace(frame, spec=frame.spec.model_copy(update={"height_px": 2 * side, "width_px": 2 * side}))
-    pixels, fov = _cut(large, eye)
+    pixels, fov = large.cut(rgb_8_bit(eye), eye.fov), large.cut_field(eye.fov)
     planes = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None].float()
 
     def network(tiles: Tensor) -> Tensor:
@@ -105,14 +104,6 @@ def _change(enhanced: Map, pixels: npt.NDArray[np.uint8]) -> Map:
     """Return what was changed, mean over the channels, in grey levels."""
     planes = np.broadcast_to(pixels[..., None] if pixels.ndim == 2 else pixels, (*pixels.shape[:2], 3))
     return (enhanced.transpose(1, 2, 0) * np.float32(255.0) - planes).mean(axis=2)
-
-
-def _cut(frame: FieldFrame, eye: fundusrt.FundusImage) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
-    pixels = to_8_bit(eye.pixels)
-    cut = frame.cut(pixels, eye.fov)
-    if cut.ndim == 2:
-        cut = np.repeat(cut[..., None], 3, axis=2)
-    return cut, frame.cut(eye.fov.astype(np.uint8) * np.uint8(255), eye.fov) > 0
 
 
 if __name__ == "__main__":

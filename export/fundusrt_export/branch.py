@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fundusrt.errors import UsageError
+from fundusrt_export.deployed_network import DeployedNetwork
 from fundusrt_export.rewrite import rewrite_wavelets
 from fundusrt_export.rewrite.group_norm import rewrite_group_norms
 from fundusrt_export.rewrite.haar_identity import rewrite_haar_identity
@@ -33,17 +34,8 @@ Normalisation = Literal["two_pass", "instance"]
 NORMALISATIONS: tuple[Normalisation, ...] = ("two_pass", "instance")
 
 
-class DeployedBranch(nn.Module):
-    """Network and sigmoid, without anything that only training needs; always in eval mode.
-
-    Args:
-        network: any form of the network; not copied.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-        self.eval()
+class DeployedBranch(DeployedNetwork):
+    """Network and sigmoid, without anything that only training needs."""
 
     def forward(self, image: Tensor) -> Tensor:
         """Map images (N, C, H, W) float32 to probabilities (N, 1, H, W) float32 in [0, 1]."""

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from fundusrt.errors import InvalidInput, UsageError
 from fundusrt_export.branch import library_form
-from fundusrt_export.checkpoint_weights import file_sha256, fill
+from fundusrt_export.checkpoint_weights import fill
 from fundusrt_export.parity.inputs import Role
 from fundusrt_training.checkpoints import load_checkpoint, read_metadata
 from fundusrt_training.configuration import apply_settings
+from fundusrt_training.data.working_image import file_sha256
 from fundusrt_training.models.unet_wavelet import UNetWavelet
 from fundusrt_training.systems.cmwnet_config import CmwnetConfig
 from fundusrt_training.systems.resumable import part_of
@@ -86,7 +87,7 @@ def load_trained(path: str | Path, settings: Sequence[str] = ()) -> TrainedSyste
                 fix="train with mode cmwnet",
             )
         networks[role] = _network(config, branch, f"{path}, branch {role!r}")
-    return TrainedSystem(config, networks, facts, file_sha256(path))
+    return TrainedSystem(config, networks, facts, file_sha256(Path(path)))
 
 
 def _network(config: CmwnetConfig, state: dict[str, Tensor], subject: str) -> UNetWavelet:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -11,7 +9,7 @@ from torch import Tensor, nn
 
 from fundusrt.errors import InvalidInput
 
-__all__ = ["file_sha256", "fill"]
+__all__ = ["fill"]
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -36,8 +34,3 @@ def fill(network: Network, state: dict[str, Tensor], subject: str) -> Network:
             fix="the file was changed; copy it again from its run",
         ) from error
     return network.eval()
-
-
-def file_sha256(path: str | Path) -> str:
-    """Return the hash of a file."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -14,11 +14,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from fundusrt.errors import InvalidInput, UsageError
+from fundusrt.errors import InvalidInput
 from fundusrt.manifest import EnhancementPostprocessSpec, FrameSpec, InputSpec
-from fundusrt_export.checkpoint_weights import file_sha256, fill
-from fundusrt_export.spec_settings import choose
+from fundusrt_export.checkpoint_weights import fill
+from fundusrt_export.spec_settings import check_frame, choose
 from fundusrt_training.checkpoints import load_checkpoint, read_metadata
+from fundusrt_training.data.working_image import file_sha256
 from fundusrt_training.models.ag_net import MIN_SIDE_PX
 from fundusrt_training.models.mage_net import MageNet
 from fundusrt_training.systems.mage_net_config import MageNetConfig
@@ -79,13 +80,7 @@ def load_mage_net(path: str | Path, settings: Sequence[str] = ()) -> TrainedMage
     }
     chosen = choose(parts, settings)
     frame: FrameSpec = chosen["frame"]
-    if any(length % _DIVISOR or length < MIN_SIDE_PX for length in (frame.height_px, frame.width_px)):
-        raise UsageError(
-            "frame",
-            got=f"{frame.height_px} x {frame.width_px} px",
-            expected=f"multiples of {_DIVISOR}, at least {MIN_SIDE_PX}",
-            fix="change frame.height_px and frame.width_px",
-        )
+    check_frame(frame, _DIVISOR, MIN_SIDE_PX)
     part = chosen["export"].weights
     found = part_of(state, part)
     if not found:
@@ -103,5 +98,5 @@ def load_mage_net(path: str | Path, settings: Sequence[str] = ()) -> TrainedMage
         frame,
         chosen["post"],
         read_metadata(path),
-        file_sha256(path),
+        file_sha256(Path(path)),
     )

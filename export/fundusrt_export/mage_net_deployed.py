@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from fundusrt.errors import UsageError
+from fundusrt_export.deployed_network import DeployedNetwork
 from fundusrt_export.onnx_checks import check_graph
 from fundusrt_export.onnx_trace import to_onnx
 from fundusrt_export.rewrite.group_norm import TwoPassGroupNorm, rewrite_group_norms
@@ -28,7 +29,7 @@ from fundusrt_training.models.ag_net import GridAttention, GuidedUp
 from fundusrt_training.models.channel_attention import CAB, ChannelAttention
 from fundusrt_training.models.mage_net import FAB, SAM, MageNet, Stage1
 
-__all__ = ["OUTPUT", "DeployedMageNet", "Enhancer", "deployed_enhancer", "export_mage_net", "op_budget"]
+__all__ = ["OUTPUT", "Enhancer", "LastStage", "deployed_enhancer", "export_mage_net", "op_budget"]
 
 OUTPUT = "enhanced"
 
@@ -62,38 +63,12 @@ class Enhancer(nn.Module):
         return cast(Tensor, self.stage2(image, f, e, d, (r1, r2, r3)))
 
 
-class LastStage(nn.Module):
-    """The training network, of whose answers the last stage's image is kept; always in eval mode.
-
-    Args:
-        network: not copied.
-    """
-
-    def __init__(self, network: MageNet) -> None:
-        super().__init__()
-        self.network = network
-        self.eval()
+class LastStage(DeployedNetwork):
+    """The training network, of whose answers the last stage's image is kept."""
 
     def forward(self, image: Tensor) -> Tensor:
         """Map images (N, 3, H, W) to the last stage's image, not clipped."""
-        return self.network(image).stages[-1]
-
-
-class DeployedMageNet(nn.Module):
-    """What is exported: the enhancer under the name that its parameters' names are cut from; always in eval mode.
-
-    Args:
-        network: any form of the network; not copied.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-        self.eval()
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Map images (N, 3, H, W) float32 in [0, 1] to (N, 3, H, W) float32, not clipped."""
-        return self.network(image)
+        return cast(Tensor, self.network(image).stages[-1])
 
 
 def deployed_enhancer(network: MageNet, *, example: Tensor | None = None) -> nn.Module:
@@ -129,7 +104,7 @@ def export_mage_net(deployed: nn.Module, height_px: int, width_px: int) -> bytes
         ExportError: the exporter failed, or the file holds what it must not (`onnx_checks`).
     """
     shape = (3, height_px, width_px)
-    content = to_onnx(DeployedMageNet(deployed), shape, OUTPUT)
+    content = to_onnx(DeployedNetwork(deployed), shape, OUTPUT)
     check_graph(content, input_shape=shape, output_shape=shape, budget=op_budget(deployed))
     return content
 

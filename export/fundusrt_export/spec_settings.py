@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from fundusrt.errors import UsageError
+from fundusrt.manifest import FrameSpec
 
-__all__ = ["choose"]
+__all__ = ["check_frame", "choose"]
 
 
 def choose(specs: Mapping[str, BaseModel], settings: Sequence[str]) -> dict[str, Any]:
@@ -43,6 +44,17 @@ def choose(specs: Mapping[str, BaseModel], settings: Sequence[str]) -> dict[str,
                 f"--set {setting}", got=repr(text), expected=error.errors()[0]["msg"], fix="see docs/bundle-format.md"
             ) from error
     return chosen
+
+
+def check_frame(frame: FrameSpec, divisor: int, least: int = 1) -> None:
+    """Raise UsageError for a frame whose sides are no multiples of `divisor` px, or below `least`."""
+    if any(length % divisor or length < least for length in (frame.height_px, frame.width_px)):
+        raise UsageError(
+            "frame",
+            got=f"{frame.height_px} x {frame.width_px} px",
+            expected=f"multiples of {divisor}" + (f", at least {least}" if least > 1 else ""),
+            fix="change frame.height_px and frame.width_px",
+        )
 
 
 def _value(text: str) -> Any:

@@ -13,9 +13,10 @@ from typing import Any
 
 from fundusrt.errors import InvalidInput, UsageError
 from fundusrt.manifest import ExudatePostprocessSpec, FrameSpec, InputSpec
-from fundusrt_export.checkpoint_weights import file_sha256, fill
-from fundusrt_export.spec_settings import choose
+from fundusrt_export.checkpoint_weights import fill
+from fundusrt_export.spec_settings import check_frame, choose
 from fundusrt_training.checkpoints import load_checkpoint, read_metadata
+from fundusrt_training.data.working_image import file_sha256
 from fundusrt_training.models.ss_maf import SsMaf
 from fundusrt_training.systems.resumable import part_of
 from fundusrt_training.systems.ss_maf_config import SsMafConfig
@@ -61,14 +62,7 @@ def load_ss_maf(path: str | Path, settings: Sequence[str] = ()) -> TrainedSsMaf:
     config = SsMafConfig.from_dict(raw)
     chosen = choose({"frame": _frame(config, settings), "post": ExudatePostprocessSpec()}, settings)
     frame: FrameSpec = chosen["frame"]
-    divisor = config.net.divisor
-    if frame.height_px % divisor or frame.width_px % divisor:
-        raise UsageError(
-            "frame",
-            got=f"{frame.height_px} x {frame.width_px} px",
-            expected=f"multiples of {divisor}",
-            fix="change frame.height_px and frame.width_px",
-        )
+    check_frame(frame, config.net.divisor)
     weights = part_of(state, "network")
     if not weights:
         raise InvalidInput(
@@ -83,7 +77,7 @@ def load_ss_maf(path: str | Path, settings: Sequence[str] = ()) -> TrainedSsMaf:
         frame,
         chosen["post"],
         read_metadata(path),
-        file_sha256(path),
+        file_sha256(Path(path)),
     )
 
 

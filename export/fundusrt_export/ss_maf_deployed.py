@@ -12,6 +12,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from fundusrt.errors import UsageError
+from fundusrt_export.deployed_network import DeployedNetwork
 from fundusrt_export.onnx_checks import check_graph
 from fundusrt_export.onnx_trace import to_onnx
 from fundusrt_export.rewrite.batch_norm import fold_batch_norms
@@ -44,17 +45,8 @@ class SegmentationStream(nn.Module):
         return cast(Tensor, self.seg_head(self.seg_decoder(self.encoder(image))))
 
 
-class DeployedSsMaf(nn.Module):
-    """Logits to the probability of class 1; always in eval mode.
-
-    Args:
-        network: any form of the network; not copied.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-        self.eval()
+class DeployedSsMaf(DeployedNetwork):
+    """Logits to the probability of class 1."""
 
     def forward(self, image: Tensor) -> Tensor:
         """Map images (N, 3, H, W) float32 to probabilities (N, 1, rH, rW) float32 in [0, 1]."""

@@ -15,7 +15,6 @@ from fundusrt.errors import InvalidInput, UsageError
 from fundusrt.loading import load
 from fundusrt.manifest import MageNetManifest
 from fundusrt.verification import verify_bundle
-from fundusrt_export import golden_vectors
 from fundusrt_export.cli import export
 from fundusrt_export.errors import ParityError
 from fundusrt_export.mage_net_checkpoint import load_mage_net
@@ -23,6 +22,7 @@ from fundusrt_export.model_card import BundleInfo
 from fundusrt_export.package import export_bundle
 from fundusrt_export.systems import mage_net
 from fundusrt_training.systems.mage_net_config import MageNetConfig
+from tests.export.planted_faults import displace_the_way_back, plant
 from tests.export.small_enhancement import INFO, SIDE, checkpoint, network, system_config
 from tests.export.small_exudate import photograph, write_photograph
 
@@ -152,12 +152,7 @@ def test_a_missing_teacher_is_an_error_that_names_the_fix(
 
 def fault_in(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if name == "the way back":
-        from fundusrt.field_frame import FieldFrame
-
-        real = FieldFrame.to_native
-        monkeypatch.setattr(FieldFrame, "to_native", lambda self, p: np.roll(real(self, p), 2, axis=1))
-    elif name == "the golden vectors":
-        monkeypatch.setattr(golden_vectors, "_rounded", lambda values: values + np.float32(1e-3))
+        displace_the_way_back(monkeypatch, 2)
     elif name == "the rewrite":
         real_form = mage_net.deployed_enhancer
 
@@ -168,14 +163,7 @@ def fault_in(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
         monkeypatch.setattr(mage_net, "deployed_enhancer", drifted)
     else:
-        from fundusrt.backends.onnxruntime import OnnxRuntimeSession
-
-        run = OnnxRuntimeSession.run
-
-        def dimmed(self: OnnxRuntimeSession, feeds: Any) -> Any:
-            return {name: values * np.float32(0.999) for name, values in run(self, feeds).items()}
-
-        monkeypatch.setattr(OnnxRuntimeSession, "run", dimmed)
+        plant(name, monkeypatch)
 
 
 @pytest.mark.parametrize("fault", ["the way back", "the golden vectors", "the rewrite", "the runtime"])

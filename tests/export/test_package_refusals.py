@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import fundusrt_export.systems.cmwnet as cmwnet
@@ -16,6 +15,7 @@ from fundusrt_export.errors import ParityError, RewriteDeclined
 from fundusrt_export.model_card import BundleInfo
 from fundusrt_export.package import export_bundle
 from fundusrt_training.checkpoints import save_checkpoint
+from tests.export.planted_faults import plant
 from tests.export.small_system import INFO, angiogram, checkpoint, system_config, write_png
 
 pytestmark = pytest.mark.usefixtures("one_export_a_network")
@@ -28,20 +28,8 @@ def fault_in(name: str, monkeypatch: pytest.MonkeyPatch) -> type[Exception]:
         add = Stitcher.add
         monkeypatch.setattr(Stitcher, "add", lambda self, tile, values: add(self, tile, values[::-1]))
         return ParityError
-    if name == "the golden vectors":
-        from fundusrt_export import golden_vectors
-
-        monkeypatch.setattr(golden_vectors, "_rounded", lambda values: values + np.float32(1e-3))
-        return ParityError
-    if name == "the runtime":
-        from fundusrt.backends.onnxruntime import OnnxRuntimeSession
-
-        run = OnnxRuntimeSession.run
-        monkeypatch.setattr(
-            OnnxRuntimeSession,
-            "run",
-            lambda self, feeds: {k: v * np.float32(0.999) for k, v in run(self, feeds).items()},
-        )
+    if name in ("the golden vectors", "the runtime"):
+        plant(name, monkeypatch)
         return ParityError
     monkeypatch.setattr(cmwnet, "export_branch", lambda *_, **__: b"no model")
     return BundleError

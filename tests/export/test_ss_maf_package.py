@@ -15,12 +15,12 @@ from fundusrt.exudate_pipeline import ExudatePipeline
 from fundusrt.loading import load
 from fundusrt.manifest import SsMafManifest
 from fundusrt.verification import verify_bundle
-from fundusrt_export import golden_vectors
 from fundusrt_export.cli import export
 from fundusrt_export.errors import ParityError
 from fundusrt_export.model_card import BundleInfo
 from fundusrt_export.package import export_bundle
 from fundusrt_training.checkpoints import save_checkpoint
+from tests.export.planted_faults import displace_the_way_back, plant
 from tests.export.small_exudate import INFO, SIZE, checkpoint, network, photograph, system_config, write_photograph
 
 
@@ -86,12 +86,7 @@ def test_card_and_certificate_say_what_it_is_and_name_nobody(bundle: Path) -> No
 
 def fault_in(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if name == "the way back":
-        from fundusrt.field_frame import FieldFrame
-
-        real = FieldFrame.to_native
-        monkeypatch.setattr(FieldFrame, "to_native", lambda self, p, how: np.roll(real(self, p, how), 1, axis=1))
-    elif name == "the golden vectors":
-        monkeypatch.setattr(golden_vectors, "_rounded", lambda values: values + np.float32(1e-3))
+        displace_the_way_back(monkeypatch, 1)
     elif name == "the rewrite":
         from fundusrt_export.systems import ss_maf
 
@@ -104,14 +99,7 @@ def fault_in(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
         monkeypatch.setattr(ss_maf, "deployed_stream", drifted)
     else:
-        from fundusrt.backends.onnxruntime import OnnxRuntimeSession
-
-        run = OnnxRuntimeSession.run
-
-        def dimmed(self: OnnxRuntimeSession, feeds: Any) -> Any:
-            return {name: values * np.float32(0.999) for name, values in run(self, feeds).items()}
-
-        monkeypatch.setattr(OnnxRuntimeSession, "run", dimmed)
+        plant(name, monkeypatch)
 
 
 @pytest.mark.parametrize("fault", ["the way back", "the golden vectors", "the rewrite", "the runtime"])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fundusrt.agreement import at_most, largest_difference
-from fundusrt.certificate import Rung
+from fundusrt.certificate import Measurement, Rung
 from fundusrt.enhancement_pipeline import EnhancementPipeline
 from fundusrt.exudate_pipeline import ExudatePipeline
 from fundusrt.image import FundusImage
@@ -46,15 +46,11 @@ def exudate_end_to_end(
         p_image = max(p_image, largest_difference(expected.probability, made.probability))
         same_shape = made.mask.shape == expected.mask.shape
         flipped = max(flipped, float(np.mean(made.mask != expected.mask)) if same_shape else 1.0)
-    return Rung(
-        name=NAME,
-        compares=COMPARES,
-        inputs={image.source_id: array_sha256(image.pixels) for image in images},
-        measurements=(
-            at_most("map on the frame: max |difference|", p_frame, LIMIT),
-            at_most("map at image size: max |difference|", p_image, LIMIT),
-            at_most("mask: share of pixels that differ", flipped, FLIPPED_LIMIT),
-        ),
+    return _rung(
+        images,
+        at_most("map on the frame: max |difference|", p_frame, LIMIT),
+        at_most("map at image size: max |difference|", p_image, LIMIT),
+        at_most("mask: share of pixels that differ", flipped, FLIPPED_LIMIT),
     )
 
 
@@ -79,12 +75,13 @@ def enhancement_end_to_end(
         made = pipeline(image).image
         same_shape = made.shape == expected.image.shape
         off = max(off, float(np.mean(np.abs(made - expected.image) > LEVEL_LIMIT)) if same_shape else 1.0)
-    return Rung(
-        name=NAME,
-        compares=COMPARES,
-        inputs={image.source_id: array_sha256(image.pixels) for image in images},
-        measurements=(
-            at_most("frame: max |difference| / range", on_frame, LIMIT),
-            at_most(f"image: share of samples off by more than {LEVEL_LIMIT:.2f} grey levels", off, FLIPPED_LIMIT),
-        ),
+    return _rung(
+        images,
+        at_most("frame: max |difference| / range", on_frame, LIMIT),
+        at_most(f"image: share of samples off by more than {LEVEL_LIMIT:.2f} grey levels", off, FLIPPED_LIMIT),
     )
+
+
+def _rung(images: Sequence[FundusImage], *measurements: Measurement) -> Rung:
+    inputs = {image.source_id: array_sha256(image.pixels) for image in images}
+    return Rung(name=NAME, compares=COMPARES, inputs=inputs, measurements=measurements)

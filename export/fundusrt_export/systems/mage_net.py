@@ -16,9 +16,10 @@ from fundusrt.errors import UsageError
 from fundusrt.image import FundusImage
 from fundusrt.manifest import EnhancementGolden, MageNetManifest, NetworkSpec
 from fundusrt_export.branch import Form
+from fundusrt_export.deployed_network import DeployedNetwork
 from fundusrt_export.golden_vectors import stored_array, stored_map, stored_picture
 from fundusrt_export.mage_net_checkpoint import TrainedMageNet, load_mage_net
-from fundusrt_export.mage_net_deployed import OUTPUT, DeployedMageNet, LastStage, deployed_enhancer, export_mage_net
+from fundusrt_export.mage_net_deployed import OUTPUT, LastStage, deployed_enhancer, export_mage_net
 from fundusrt_export.model_card import BundleInfo, BundleWords
 from fundusrt_export.parity.end_to_end import enhancement_end_to_end
 from fundusrt_export.parity.frame_reference import run_enhancement_reference
@@ -84,7 +85,7 @@ class MageNetExport(FrameExport[MageNetManifest]):
 
     def answering(self, deployed: nn.Module) -> nn.Module:
         """Return the enhancer itself."""
-        return DeployedMageNet(deployed)
+        return DeployedNetwork(deployed)
 
     def compares(self) -> str:
         """Return what the first rung compares."""
