@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from fundusrt.certificate import Certificate, check_certificate
 from fundusrt.errors import BundleError, InvalidInput
-from fundusrt.manifest import FORMAT_VERSION, AnyManifest, first_problem, parse_manifest_json
+from fundusrt.manifest import FORMAT_VERSION, AnyManifest, VariantSpec, first_problem, parse_manifest_json
 from fundusrt.onnx_file import refuse_external_data
 
 if TYPE_CHECKING:
@@ -102,6 +102,14 @@ class Bundle:
                 fix="see Bundle.contents for the names",
             )
         return self.contents[name]
+
+    def network_bytes(self, variant: VariantSpec) -> bytes:
+        """Return one variant of a network as a self-contained ONNX file.
+
+        Raises:
+            BundleError: the manifest does not record it.
+        """
+        return self.read_bytes(variant.file)
 
     def read_array(self, name: str) -> npt.NDArray[Any]:
         """Return one recorded `.npy` or single-array `.npz` file as an array; pickled objects are refused.

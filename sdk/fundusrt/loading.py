@@ -103,7 +103,7 @@ def load(
         name: open_session(
             backend,
             device,
-            bundle.read_bytes(_choose(network.variants, backend, precision, bundle.source)),
+            bundle.network_bytes(_choose(network.variants, backend, precision, bundle.source)),
             source=f"{bundle.source}, network {name!r}",
             threads=threads,
         )
@@ -122,10 +122,10 @@ def load(
     return system_of(bundle.manifest).pipeline(bundle.manifest, sessions, identity, max_megapixels)
 
 
-def _choose(variants: tuple[VariantSpec, ...], backend: str, precision: str, source: str) -> str:
+def _choose(variants: tuple[VariantSpec, ...], backend: str, precision: str, source: str) -> VariantSpec:
     for variant in variants:
         if variant.target == backend and variant.precision == precision:
-            return variant.file
+            return variant
     have = ", ".join(sorted({f"{variant.target}/{variant.precision}" for variant in variants}))
     raise BackendUnavailable(
         source,

@@ -14,7 +14,9 @@ __all__ = [
     "GoldenSpec",
     "NetworkSpec",
     "Positive",
+    "Precision",
     "Side",
+    "Target",
     "TensorSpec",
     "Threshold",
     "VariantSpec",
@@ -25,6 +27,8 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Side = Annotated[int, Field(ge=16, le=4096)]
+Target = Literal["onnxruntime", "openvino", "tensorrt"]
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
 Threshold = Annotated[float, Field(ge=0.001, le=0.999)]  # in (0, 1) as float32 too: 0 stays off
 
 
@@ -44,8 +48,8 @@ class VariantSpec(Frozen, frozen=True):
     """One exactly equal form of a network, for one runtime."""
 
     file: str
-    target: Literal["onnxruntime"] = "onnxruntime"
-    precision: Literal["fp32"] = "fp32"
+    target: Target = "onnxruntime"
+    precision: Precision = "fp32"
     form: str = "identity"
 
 
