@@ -281,7 +281,7 @@ def test_command_leaves_an_older_set_alone(tmp_path: Path) -> None:
     (tmp_path / "images" / "0000.png").write_text("kept")
     result = CliRunner().invoke(generate_command, [str(tmp_path), "--count", "1", "--size", "96x96"])
     assert isinstance(result.exception, UsageError)
-    assert f"{tmp_path}: got a folder that already holds angiograms; expected a new folder" in str(result.exception)
+    assert f"{tmp_path}: got a folder that already holds images/0000.png; expected" in str(result.exception)
     assert [path.name for path in tmp_path.iterdir()] == ["images"]
 
 

@@ -101,7 +101,7 @@ def test_an_image_without_an_eye_is_refused() -> None:
 
 
 def test_refusals(images: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="got a folder that holds something; expected a new folder"):
+    with pytest.raises(UsageError, match=r"got a folder that already holds a\.png; expected a new folder"):
         run(images, "-o", images)
     with pytest.raises(FundusRTError, match="got a pattern that matches no file"):
         run(tmp_path / "*.jpg", "-o", tmp_path / "out")

@@ -18,6 +18,7 @@ from fundusrt_training.losses.mage_net import mage_losses
 from fundusrt_training.models.ag_net import AgNetConfig
 from fundusrt_training.models.mage_net import MageConfig, MageNet
 from fundusrt_training.systems.adam_config import adam
+from fundusrt_training.systems.initial_weights import refuse_other_network
 from fundusrt_training.systems.mage_net_config import MageNetConfig
 from fundusrt_training.systems.mean_teacher import MeanTeacher, consistency, noisy, ramp
 from fundusrt_training.systems.resumable import ResumableModule, part_of
@@ -96,8 +97,7 @@ class MageNetModule(ResumableModule):
         Raises:
             UsageError: another network.
         """
-        if dataclasses.replace(net, split=self.config.net.split) != self.config.net:
-            raise _other_network(net, self.config.net, "net")
+        refuse_other_network(dataclasses.replace(net, split=self.config.net.split), self.config.net, "net")
         student = part_of(state, "student")
         found = {"student": student, "teacher": part_of(state, "teacher") or student}
         self.load_weights({f"{part}.{name}": value for part in self.parts() for name, value in found[part].items()})
@@ -119,8 +119,7 @@ class MageNetModule(ResumableModule):
                 expected="weights of mage-net: this network has no structure module",
                 fix="leave --init out, or set net.use_rsp true and net.stages 2",
             )
-        if net != self.config.net.rsp:
-            raise _other_network(net, self.config.net.rsp, "net.rsp")
+        refuse_other_network(net, self.config.net.rsp, "net.rsp")
         modules = {f"{part}.rsp.{name}": value for part in self.parts() for name, value in network.items()}
         self.load_weights(self.weights() | modules)
 
@@ -132,9 +131,3 @@ class MageNetModule(ResumableModule):
         """Return where the noise of a step comes from."""
         seed = np.random.SeedSequence((self.config.run.seed, 3, step)).generate_state(1, np.uint64)[0]
         return torch.Generator().manual_seed(int(seed >> np.uint64(1)))
-
-
-def _other_network(got: object, expected: object, path: str) -> UsageError:
-    return UsageError(
-        "--init", got=f"weights of another network: {got}", expected=str(expected), fix=f"set the same {path}.* values"
-    )

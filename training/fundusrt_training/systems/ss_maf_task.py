@@ -10,13 +10,14 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from fundusrt.errors import InvalidInput, UsageError
+from fundusrt.errors import InvalidInput
 from fundusrt_training.data.exudates import ExudateCase, read_exudates
 from fundusrt_training.data.exudates.pairs import ExudateBatch, ExudatePairs, PairDraw, network_input
 from fundusrt_training.data.split import split
 from fundusrt_training.data.working_image import file_sha256
 from fundusrt_training.overlay import overlay
 from fundusrt_training.pooled_metrics import PooledMetrics, pooled_figures
+from fundusrt_training.systems.initial_weights import refuse_other_network
 from fundusrt_training.systems.ss_maf import SsMafModule
 from fundusrt_training.systems.ss_maf_config import SsMafConfig
 from fundusrt_training.systems.ss_maf_evaluator import count_pixels, exudate_mask, probability_map
@@ -48,14 +49,7 @@ class SsMafTask(Task):
 
     def start_from(self, state: dict[str, Tensor], config: dict[str, Any]) -> None:
         """Begin with another run's network."""
-        before = SsMafConfig.from_dict(config).net
-        if before != self.config.net:
-            raise UsageError(
-                "--init",
-                got=f"weights of another network: {before}",
-                expected=str(self.config.net),
-                fix="set the same net.* values",
-            )
+        refuse_other_network(SsMafConfig.from_dict(config).net, self.config.net, "net")
         self.module.load_weights(state)
 
     def prepare(self, data: Path, val: Path | None, cache: Path) -> None:

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from fundusrt.errors import UsageError
 from fundusrt_training.systems.resumable import ResumableModule
 
-__all__ = ["Task", "Validation"]
+__all__ = ["Task", "Validation", "refuse_two_validations"]
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,13 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from fundusrt.errors import InvalidInput, UsageError
+from fundusrt.errors import InvalidInput
 from fundusrt_training.data.framed_eye import FramedEye, frame_eyes
 from fundusrt_training.data.split import split
 from fundusrt_training.data.vessels import read_vessels
 from fundusrt_training.data.vessels.crops import CropDraw, VesselBatch, VesselCrops
 from fundusrt_training.overlay import overlay
+from fundusrt_training.systems.initial_weights import refuse_other_network
 from fundusrt_training.systems.preparation_log import log_preparation
 from fundusrt_training.systems.task import Task, Validation, refuse_two_validations
 from fundusrt_training.systems.vessel import VesselModule
@@ -48,14 +49,7 @@ class VesselTask(Task):
 
     def start_from(self, state: dict[str, Tensor], config: dict[str, Any]) -> None:
         """Begin with another run's network."""
-        before = VesselConfig.from_dict(config).net
-        if before != self.config.net:
-            raise UsageError(
-                "--init",
-                got=f"weights of another network: {before}",
-                expected=str(self.config.net),
-                fix="set the same net.* values",
-            )
+        refuse_other_network(VesselConfig.from_dict(config).net, self.config.net, "net")
         self.module.load_weights(state)
 
     def prepare(self, data: Path, val: Path | None, cache: Path) -> None:

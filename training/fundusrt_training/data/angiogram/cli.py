@@ -14,10 +14,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fundusrt.atomic import write_json
-from fundusrt.errors import OutputError, UsageError
+from fundusrt.errors import UsageError
 from fundusrt_training.data.angiogram.config import AngiogramConfig
 from fundusrt_training.data.angiogram.eye import NATIVE_HEIGHT, NATIVE_WIDTH
 from fundusrt_training.data.angiogram.generate import MIN_SIDE_PX, generate
+from fundusrt_training.data.output_folder import make_output_folder
 from fundusrt_training.data.png_file import write_png
 
 __all__ = ["generate_command", "write_angiogram"]
@@ -75,20 +76,7 @@ def generate_command(out: Path, count: int, seed: int, size: str, leak_free: flo
 
 
 def _run(out: Path, count: int, seed: int, height: int, width: int, config: AngiogramConfig, workers: int) -> None:
-    if any(any((out / name).glob("*.png")) for name in ("images", "masks", "fov")):
-        raise UsageError(
-            out,
-            got="a folder that already holds angiograms",
-            expected="a new folder",
-            fix="remove it, or choose another",
-        )
-    try:
-        for name in ("images", "masks", "fov"):
-            (out / name).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            out, got=error.strerror, expected="a folder that can be written", fix="choose another place"
-        ) from error
+    make_output_folder(out, ("images", "masks", "fov"))
     digits = max(4, len(str(count - 1)))
     jobs = [(out, f"{index:0{digits}d}", seed + index, height, width, config) for index in range(count)]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

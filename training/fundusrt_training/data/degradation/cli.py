@@ -22,12 +22,12 @@ from rich.console import Console
 from rich.progress import track
 
 from fundusrt.atomic import write_json
-from fundusrt.errors import OutputError, UsageError
 from fundusrt.image import read_image
 from fundusrt.inputs import collect_images
 from fundusrt_training.data.degradation.degrade import degrade_8_bit, draw_degradation
 from fundusrt_training.data.degradation.record import BLUR_LENGTHS, BlurLengths, Degradation, DegradationConfig
 from fundusrt_training.data.degradation.square import square_eye
+from fundusrt_training.data.output_folder import make_output_folder
 from fundusrt_training.data.png_file import write_png
 from fundusrt_training.data.working_image import file_sha256
 
@@ -59,7 +59,7 @@ def degrade_command(
         raise errors[0]
     config = DegradationConfig(blur_lengths=blur_lengths)
     make = partial(_degrade_one, out=out, count=count, seed=seed, side=side, config=config)
-    _make_folders(out)
+    make_output_folder(out, ("clean", "fov", "degraded"))
     jobs = list(enumerate(files))
     entries: list[dict[str, Any]] = []
     console = Console(stderr=True)
@@ -102,15 +102,3 @@ def _degrade_one(
         write_png(out / "degraded" / f"{name}_{variant}.png", regenerate(clean, fov, drawn))
         draws.append(drawn)
     return {"name": name, "source": path.name, "sha256": file_sha256(path), "degradations": draws}
-
-
-def _make_folders(out: Path) -> None:
-    if out.is_dir() and any(out.iterdir()):
-        raise UsageError(out, got="a folder that holds something", expected="a new folder", fix="choose another")
-    try:
-        for name in ("clean", "fov", "degraded"):
-            (out / name).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            out, got=error.strerror, expected="a folder that can be written", fix="choose another place with -o"
-        ) from error
