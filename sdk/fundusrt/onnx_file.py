@@ -95,8 +95,9 @@ def walk(message: memoryview, kind: str, source: str, depth: int = 0) -> None:
 
 
 class Field(NamedTuple):
-    """One field of a message: its number, its wire type, its value (length-delimited and fixed ones as a view), and
-    all of its bytes, the key too.
+    """One field of a message.
+
+    Its number, its wire type, its value (length-delimited and fixed ones as a view), and all of its bytes, key too.
     """
 
     number: int

@@ -26,8 +26,10 @@ _MODEL_GRAPH, _GRAPH_INITIALIZER = 7, 5
 _DELIMITED = 2  # wire type
 
 # Bytes of one element, by TensorProto.DataType; strings and packed types (4 bits and fewer) are never outside.
-_ELEMENT_BYTES = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2}
-_ELEMENT_BYTES |= dict.fromkeys((17, 18, 19, 20), 1)  # float8
+_FLOAT8 = (17, 18, 19, 20)
+_ELEMENT_BYTES = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2} | dict.fromkeys(
+    _FLOAT8, 1
+)
 
 _MAX_RANK = 16
 _MAX_DIGITS = 12

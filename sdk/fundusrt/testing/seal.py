@@ -44,7 +44,7 @@ def seal_bundle(folder: str | Path, content: Mapping[str, Any]) -> AnyManifest:
         files={name: manifest.files[name].sha256 for name in manifest.network_files()},
         rungs=tuple(
             Rung(name=name, compares="nothing: invented for a test", inputs={}, measurements=(figure,))
-            for name in manifest.required_rungs
+            for name in manifest.needed_rungs()
         ),
         environment={"made by": "fundusrt.testing; nothing was measured"},
     )
