@@ -12,26 +12,20 @@ from torch import Tensor, nn
 from fundusrt.errors import UsageError
 from fundusrt_export.deployed_network import DeployedNetwork
 from fundusrt_export.rewrite import rewrite_wavelets
-from fundusrt_export.rewrite.group_norm import rewrite_group_norms
 from fundusrt_export.rewrite.haar_identity import rewrite_haar_identity
 from fundusrt_training.models.unet_wavelet import UNetWavelet
 
 __all__ = [
     "FORMS",
-    "NORMALISATIONS",
     "DeployedBranch",
     "Form",
-    "Normalisation",
     "deployed_form",
     "library_form",
     "uniform_noise",
-    "with_normalisation",
 ]
 
 Form = Literal["identity", "convolution"]
 FORMS: tuple[Form, ...] = ("identity", "convolution")
-Normalisation = Literal["two_pass", "instance"]
-NORMALISATIONS: tuple[Normalisation, ...] = ("two_pass", "instance")
 
 
 class DeployedBranch(DeployedNetwork):
@@ -74,24 +68,6 @@ def deployed_form(network: UNetWavelet, form: Form, *, example: Tensor | None = 
         return rewrite_haar_identity(network, example=example).eval()
     example = uniform_noise(network) if example is None else example
     return rewrite_wavelets(network, example=example).eval()
-
-
-def with_normalisation(network: nn.Module, normalisation: Normalisation, example: Tensor) -> nn.Module:
-    """Return `network` with the group normalisation a runtime needs.
-
-    Args:
-        network: any form; not modified.
-        normalisation: `two_pass` for ONNX Runtime, whose own is inaccurate (`rewrite.group_norm`); `instance`, the
-            exporter's, for runtimes that recognise and fuse it (TensorRT).
-        example: (N, C, H, W) for the proof.
-
-    Raises:
-        UsageError: an unknown normalisation.
-        RewriteMismatch: the rewrite differs.
-    """
-    if normalisation not in NORMALISATIONS:
-        raise UsageError("normalisation", got=repr(normalisation), expected=" or ".join(NORMALISATIONS))
-    return rewrite_group_norms(network, example=example) if normalisation == "two_pass" else network
 
 
 def uniform_noise(network: UNetWavelet, size_px: int | None = None) -> Tensor:

@@ -24,6 +24,15 @@ __all__ = ["export"]
     help="Form of CMWNet's wavelet steps.  [default: identity]",
 )
 @click.option(
+    "--target",
+    "targets",
+    type=click.Choice(["onnxruntime", "openvino", "tensorrt"]),
+    multiple=True,
+    default=("onnxruntime", "openvino", "tensorrt"),
+    show_default=True,
+    help="Runtime to make a graph for; onnxruntime is always needed. Repeatable.",
+)
+@click.option(
     "--golden",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     default=None,
@@ -65,6 +74,7 @@ def export(
     name: str | None,
     model_version: str,
     form: Literal["identity", "convolution"] | None,
+    targets: tuple[Literal["onnxruntime", "openvino", "tensorrt"], ...],
     golden: Path | None,
     parity_images: tuple[Path, ...],
     settings: tuple[str, ...],
@@ -94,6 +104,7 @@ def export(
         out,
         info=info,
         form=form,
+        targets=targets,
         golden=golden,
         parity_images=parity_images,
         settings=settings,

@@ -14,6 +14,8 @@ output.
 from __future__ import annotations
 
 import copy
+import logging
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -23,8 +25,10 @@ from fundusrt.errors import UsageError
 from fundusrt_export.deployed_network import DeployedNetwork
 from fundusrt_export.onnx_checks import check_graph
 from fundusrt_export.onnx_trace import to_onnx
-from fundusrt_export.rewrite.group_norm import TwoPassGroupNorm, rewrite_group_norms
+from fundusrt_export.rewrite.channel_group_norm import ChannelGroupNorm
+from fundusrt_export.rewrite.group_norm import TwoPassGroupNorm
 from fundusrt_export.rewrite.stacked_halves import StackedHalves, stack_halves
+from fundusrt_export.targets import Normalisation, normalisation_nodes, normalised
 from fundusrt_training.models.ag_net import GridAttention, GuidedUp
 from fundusrt_training.models.channel_attention import CAB, ChannelAttention
 from fundusrt_training.models.mage_net import FAB, SAM, MageNet, Stage1
@@ -32,6 +36,8 @@ from fundusrt_training.models.mage_net import FAB, SAM, MageNet, Stage1
 __all__ = ["OUTPUT", "Enhancer", "LastStage", "deployed_enhancer", "export_mage_net", "op_budget"]
 
 OUTPUT = "enhanced"
+
+logger = logging.getLogger(__name__)
 
 
 class Enhancer(nn.Module):
@@ -71,12 +77,15 @@ class LastStage(DeployedNetwork):
         return cast(Tensor, self.network(image).stages[-1])
 
 
-def deployed_enhancer(network: MageNet, *, example: Tensor | None = None) -> nn.Module:
+def deployed_enhancer(
+    network: MageNet, *, example: Tensor | None = None, normalisation: Normalisation = "two_pass"
+) -> nn.Module:
     """Return the deployed form of a network, each rewrite proved equal on the example.
 
     Args:
         network: eval mode; not modified.
         example: (N, 3, H, W) for the proofs.
+        normalisation: of a target (`targets.NORMALISATIONS`).
 
     Raises:
         UsageError: a network in training mode.
@@ -87,10 +96,12 @@ def deployed_enhancer(network: MageNet, *, example: Tensor | None = None) -> nn.
     # Two different images, so that an order that is wrong would show.
     pair = None if example is None else torch.cat((example[:1], example[:1].flip(2)))
     stacked = stack_halves(Enhancer(copy.deepcopy(network)), example=pair)
-    return rewrite_group_norms(stacked, example=example)
+    return normalised(stacked, normalisation, example)
 
 
-def export_mage_net(deployed: nn.Module, height_px: int, width_px: int) -> bytes:
+def export_mage_net(
+    deployed: nn.Module, height_px: int, width_px: int, *, progress: Callable[[str], None] = logger.info
+) -> bytes:
     """Export a deployed form to ONNX and check the file.
 
     Input `image` (batch, 3, H, W) float32 in [0, 1]; output `enhanced` (batch, 3, H, W) float32, not clipped.
@@ -99,12 +110,13 @@ def export_mage_net(deployed: nn.Module, height_px: int, width_px: int) -> bytes
         deployed: from `deployed_enhancer`.
         height_px: rows of the input, a multiple of 16, at least 96.
         width_px: columns, likewise.
+        progress: called with a line per pass.
 
     Raises:
         ExportError: the exporter failed, or the file holds what it must not (`onnx_checks`).
     """
     shape = (3, height_px, width_px)
-    content = to_onnx(DeployedNetwork(deployed), shape, OUTPUT)
+    content = to_onnx(DeployedNetwork(deployed), shape, OUTPUT, progress=progress)
     check_graph(content, input_shape=shape, output_shape=shape, budget=op_budget(deployed))
     return content
 
@@ -116,7 +128,9 @@ _NODES: dict[type[nn.Module], int] = {
     nn.MaxPool2d: 4,  # the structure module's one pool is used at four scales
     CAB: 2,  # PRelu, Add
     ChannelAttention: 3,  # mean, Sigmoid, Mul
-    TwoPassGroupNorm: 15,
+    TwoPassGroupNorm: normalisation_nodes("two_pass"),
+    ChannelGroupNorm: normalisation_nodes("channel"),
+    nn.GroupNorm: normalisation_nodes("instance"),
     Stage1: 6,  # four times Resize, twice Add
     StackedHalves: 6 + 12,  # and four times Reshape, Transpose, Reshape
     SAM: 4,  # Add, Sigmoid, Mul, Add

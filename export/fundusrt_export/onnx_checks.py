@@ -6,14 +6,15 @@ from collections import Counter
 from collections.abc import Iterable
 
 import onnx
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 
 from fundusrt.errors import BundleError
 from fundusrt.onnx_file import refuse_external_data
 from fundusrt_export.errors import ExportError
+from fundusrt_export.targets import Normalisation, normalisation_nodes
 from fundusrt_training.models.unet_wavelet import UNetWaveletConfig
 
-__all__ = ["FORBIDDEN_OPS", "check_graph", "check_onnx", "op_budget"]
+__all__ = ["FORBIDDEN_OPS", "LEFTOVERS", "check_graph", "check_onnx", "op_budget"]
 
 FORBIDDEN_OPS = frozenset(
     {
@@ -31,17 +32,20 @@ FORBIDDEN_OPS = frozenset(
 )
 """Operators that some runtime lacks, runs slowly or cannot plan for; none is needed by these networks."""
 
+LEFTOVERS = frozenset({"ConvTranspose", "Gather", "Shape", "Slice"})
+"""What the passes leave none of where every size but the batch is fixed."""
+
+_MOST_AXES = 4
+
 _LEAKS = (b"/home/", b"/root/", b"/Users/", b"/tmp/", b"/usr/", b"site-packages", b".py", b"\\Users\\")
 
 
-def op_budget(config: UNetWaveletConfig, form: str, normalisation: str) -> int:
+def op_budget(config: UNetWaveletConfig, form: str, normalisation: Normalisation) -> int:
     """Return the largest number of nodes a branch may have: convolutions, the normalisations, the wavelet steps."""
     norms_per_block = 2 if config.norm_placement == "per_conv" else 1
     blocks = 2 * config.levels + 1
     convolutions = 2 * blocks + config.levels * (2 if config.highs == "predicted" else 1) + 1
-    # Instance: Reshape, InstanceNormalization, Reshape, Mul, Add, Relu. Two passes: Reshape, 2 ReduceMean, Sub, Mul,
-    # 2 ReduceMean, Add, Sqrt, Reciprocal, Mul, 2 Reshape, Mul, Add, Relu.
-    normalisations = (6 if normalisation == "instance" else 16) * norms_per_block * blocks
+    normalisations = (normalisation_nodes(normalisation) + 1) * norms_per_block * blocks  # and Relu
     # Identity: AveragePool, Mul | Sub, Mul, Resize, Add. Convolution: Conv, Reshape, Gather, Slice | Unsqueeze, Concat,
     # Reshape, ConvTranspose; border extension (two Slice-and-Concat a side and axis) and cropping for other wavelets.
     steps = 6 if form == "identity" else 8 + (0 if config.wave in ("haar", "db1") else 14)
@@ -52,14 +56,16 @@ def op_budget(config: UNetWaveletConfig, form: str, normalisation: str) -> int:
     return convolutions + normalisations + steps * config.levels + joins + 1
 
 
-def check_onnx(content: bytes, config: UNetWaveletConfig, form: str, normalisation: str, size_px: int) -> None:
+def check_onnx(
+    content: bytes, config: UNetWaveletConfig, form: str, normalisation: Normalisation, size_px: int
+) -> None:
     """Refuse the ONNX file of a UNet-Wavelet branch that is not exactly what the SDK expects.
 
     Args:
         content: the file.
         config: the network's configuration.
         form: `identity` or `convolution`.
-        normalisation: `two_pass` or `instance`.
+        normalisation: of a target (`targets.NORMALISATIONS`).
         size_px: height and width of the input.
 
     Raises:
@@ -70,8 +76,9 @@ def check_onnx(content: bytes, config: UNetWaveletConfig, form: str, normalisati
         input_shape=(config.in_channels, size_px, size_px),
         output_shape=(config.out_channels, size_px, size_px),
         budget=op_budget(config, form, normalisation),
-        # Zero high bands of the convolution form are made with the batch's size, which is free.
-        shape_computations=config.highs == "zero" and form == "convolution",
+        # The convolution form computes the high bands: a transposed convolution each, and slices for borders and bands.
+        # Its zero high bands are made with the batch's size, which is free.
+        leftovers=form == "convolution" or config.highs == "predicted" or config.align_conv == "split",
     )
 
 
@@ -81,7 +88,7 @@ def check_graph(
     input_shape: tuple[int, int, int],
     output_shape: tuple[int, int, int],
     budget: int,
-    shape_computations: bool = False,
+    leftovers: bool = False,
 ) -> None:
     """Refuse an ONNX file that is not a plain float32 graph of one input and one output whose batch is free.
 
@@ -90,7 +97,7 @@ def check_graph(
         input_shape: channels, height and width.
         output_shape: the same of the output.
         budget: the most nodes the network needs.
-        shape_computations: whether Shape nodes are expected; with every size but the batch fixed they rarely are.
+        leftovers: whether `LEFTOVERS` and reshapes to more than four axes are expected.
 
     Raises:
         ExportError: every problem found, in one message.
@@ -104,8 +111,9 @@ def check_graph(
         problems.append(str(error).splitlines()[0])
     operators = Counter(node.op_type for node in model.graph.node)
     problems += [f"operator {name}" for name in sorted(FORBIDDEN_OPS & set(operators))]
-    if operators["Shape"] and not shape_computations:
-        problems.append(f"{operators['Shape']} shape computations, although every size but the batch is fixed")
+    if not leftovers:
+        problems += [f"{operators[name]} {name}" for name in sorted(LEFTOVERS & set(operators))]
+        problems += [f"{name} to {len(shape)} axes" for name, shape in _reshapes(model) if len(shape) > _MOST_AXES]
     problems += [f"operator {node.domain}.{node.op_type}" for node in model.graph.node if node.domain]
     if model.functions or len(model.opset_import) != 1:
         problems.append("functions or more than one operator set")
@@ -123,6 +131,12 @@ def check_graph(
         raise ExportError(
             "exported ONNX file", got="; ".join(problems), expected="a plain float32 graph", fix="report this as a bug"
         )
+
+
+def _reshapes(model: onnx.ModelProto) -> list[tuple[str, list[int]]]:
+    constants = {tensor.name: numpy_helper.to_array(tensor).tolist() for tensor in model.graph.initializer}
+    nodes = [node for node in model.graph.node if node.op_type == "Reshape"]
+    return [(node.name, constants.get(node.input[1], [])) for node in nodes]
 
 
 def _shape(values: Iterable[onnx.ValueInfoProto]) -> list[int | str]:

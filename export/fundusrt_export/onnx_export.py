@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-from fundusrt_export.branch import DeployedBranch, Form, Normalisation, deployed_form, uniform_noise, with_normalisation
+from fundusrt_export.branch import DeployedBranch, Form, deployed_form, uniform_noise
 from fundusrt_export.onnx_checks import check_onnx
 from fundusrt_export.onnx_trace import INPUT, OPSET, to_onnx
+from fundusrt_export.targets import Normalisation, normalised
 from fundusrt_training.models.unet_wavelet import UNetWavelet, check_images
 
 __all__ = ["INPUT", "OPSET", "OUTPUT", "export_branch"]
 
 OUTPUT = "probability"
+
+logger = logging.getLogger(__name__)
 
 
 def export_branch(
@@ -22,6 +28,7 @@ def export_branch(
     normalisation: Normalisation = "two_pass",
     size_px: int = 512,
     example: Tensor | None = None,
+    progress: Callable[[str], None] = logger.info,
 ) -> bytes:
     """Rewrite one branch, export it to ONNX and check the file.
 
@@ -31,9 +38,10 @@ def export_branch(
     Args:
         network: the trained branch in library form, float32; not modified.
         form: `identity` or `convolution`; exactly equal.
-        normalisation: `two_pass` or `instance`, see `branch.with_normalisation`.
+        normalisation: of a target (`targets.NORMALISATIONS`).
         size_px: height and width in px, a multiple of 2^levels.
         example: (N, C, size, size) on which the rewrites prove themselves; default: uniform noise.
+        progress: called with a line per pass.
 
     Returns:
         The content of the ONNX file.
@@ -46,6 +54,6 @@ def export_branch(
     check_images(torch.empty((2, *shape), device="meta"), network.config, "network to export")
     example = uniform_noise(network, size_px) if example is None else example
     rewritten = deployed_form(network, form, example=example)
-    content = to_onnx(DeployedBranch(with_normalisation(rewritten, normalisation, example)), shape, OUTPUT)
+    content = to_onnx(DeployedBranch(normalised(rewritten, normalisation, example)), shape, OUTPUT, progress=progress)
     check_onnx(content, network.config, form, normalisation, size_px)
     return content

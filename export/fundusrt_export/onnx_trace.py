@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,12 +13,29 @@ import torch
 from torch import nn
 
 from fundusrt_export.errors import ExportError
-from fundusrt_export.passes import constant_reshape, constant_resize, stable_names, strip_metadata
+from fundusrt_export.passes import (
+    binary_softmax,
+    constant_reshape,
+    constant_resize,
+    merge_axes,
+    stable_names,
+    strip_metadata,
+)
 
-__all__ = ["INPUT", "OPSET", "to_onnx"]
+__all__ = ["INPUT", "OPSET", "PASSES", "to_onnx"]
 
 OPSET = 18
 INPUT = "image"
+
+PASSES: tuple[Callable[[onnx.ModelProto], int], ...] = (
+    constant_reshape,
+    constant_resize,
+    merge_axes,
+    binary_softmax,
+    strip_metadata,
+    stable_names,
+)
+"""In the order they run: names come last, when every node is there that will be."""
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +43,9 @@ logger = logging.getLogger(__name__)
 _LOG_LEVELS = {"torch.onnx": logging.ERROR, "onnxscript": logging.WARNING, "onnx_ir": logging.WARNING}
 
 
-def to_onnx(module: nn.Module, shape: tuple[int, int, int], output: str) -> bytes:
+def to_onnx(
+    module: nn.Module, shape: tuple[int, int, int], output: str, *, progress: Callable[[str], None] = logger.info
+) -> bytes:
     """Trace a module and clean the graph.
 
     Input `image` (batch, C, H, W) float32, the batch free and the rest fixed. Opset 18: from 21 on GroupNorm becomes an
@@ -38,6 +57,7 @@ def to_onnx(module: nn.Module, shape: tuple[int, int, int], output: str) -> byte
             whose parameters keep the names they have in a checkpoint.
         shape: C, H and W.
         output: name of what it returns.
+        progress: called with the number of nodes before and after each pass that changed something.
 
     Returns:
         The content of the ONNX file; what it may hold is checked elsewhere (`onnx_checks`).
@@ -46,10 +66,11 @@ def to_onnx(module: nn.Module, shape: tuple[int, int, int], output: str) -> byte
         ExportError: the exporter failed.
     """
     model = _trace(module, shape, output)
-    removed = constant_reshape(model) + constant_resize(model)
-    strip_metadata(model)
-    stable_names(model)
-    logger.info("%d nodes, %d shape computations made constant", len(model.graph.node), removed)
+    for each in PASSES:
+        before = len(model.graph.node)
+        changes = each(model)
+        if changes:
+            progress(f"  pass {each.__name__}: {before} -> {len(model.graph.node)} nodes, {changes} changes")
     return model.SerializeToString(deterministic=True)
 
 

@@ -9,19 +9,23 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from fundusrt.backends.openvino import import_openvino
 from fundusrt.bundle import MANIFEST_FILE, Bundle
 from fundusrt.certificate import Certificate, Rung
 from fundusrt.errors import UsageError
 from fundusrt.image import FundusImage, from_array, read_image
 from fundusrt.manifest import AnyManifest, FileRecord
+from fundusrt.manifest.parts import Target
 from fundusrt.verification import verify_bundle
 from fundusrt_export.branch import Form
 from fundusrt_export.bundle_writer import check_target, staged_bundle
 from fundusrt_export.errors import ParityError
 from fundusrt_export.model_card import BundleInfo, complete, failure_pictures, model_card
 from fundusrt_export.parity import make_certificate
+from fundusrt_export.passes import graph_statistics
 from fundusrt_export.systems import open_checkpoint
 from fundusrt_export.systems.system_export import CERTIFICATE, MODEL_CARD, Progress, SystemExport
+from fundusrt_export.targets import TARGETS
 
 __all__ = ["export_bundle"]
 
@@ -37,6 +41,7 @@ def export_bundle(
     golden: str | Path | None = None,
     parity_images: Sequence[str | Path] = (),
     settings: Sequence[str] = (),
+    targets: Sequence[Target] = TARGETS,
     threads: int | None = None,
     overwrite: bool = False,
     progress: Progress = logger.info,
@@ -52,6 +57,7 @@ def export_bundle(
             picture.
         parity_images: further images to measure on; only their hashes are stored.
         settings: `NAME=VALUE` for what may be chosen after training, such as `post.w_large=0.5`.
+        targets: runtimes to make graphs for; `onnxruntime` is one of them.
         threads: of ONNX Runtime; None for one per core.
         overwrite: replace an existing bundle.
         progress: called with a line per step.
@@ -66,10 +72,13 @@ def export_bundle(
         ParityError: a rung does not hold.
         OutputError: `out` cannot be written, or exists.
         UsageError: an option the system does not have, or a value it refuses.
+        BackendUnavailable: a target is OpenVINO, and it is not installed.
     """
     out = Path(out)
     check_target(out, overwrite=overwrite)
+    chosen = _targets(targets)
     system = open_checkpoint(checkpoint, settings, form)
+    system.targets = chosen
     info = complete(info, system.words)
     pictures = failure_pictures(info)
     draft = _manifest(system, info, {})
@@ -89,7 +98,7 @@ def export_bundle(
     certificate = make_certificate(
         _manifest(system, info, files),
         measured.rungs,
-        facts={"checkpoint_sha256": system.sha256, "form": system.form},
+        facts={"checkpoint_sha256": system.sha256, "form": system.form, "nodes": _node_counts(measured.networks)},
     )
     files[CERTIFICATE] = certificate.model_dump_json(indent=1).encode()
     manifest = _manifest(system, info, files)
@@ -98,6 +107,24 @@ def export_bundle(
         _require_golden(verify_bundle(str(staged)))
     progress(f"wrote {out}")
     return certificate
+
+
+def _targets(targets: Sequence[Target]) -> tuple[Target, ...]:
+    """Return the targets in their order, and refuse what could not be exported in the end."""
+    if not set(targets) <= set(TARGETS) or "onnxruntime" not in targets:
+        raise UsageError(
+            "targets",
+            got=", ".join(targets) or "none",
+            expected=f"onnxruntime, which the others are compared with, and any of {', '.join(TARGETS[1:])}",
+        )
+    if "openvino" in targets:
+        import_openvino()
+    return tuple(target for target in TARGETS if target in targets)
+
+
+def _node_counts(networks: Mapping[str, bytes]) -> str:
+    graphs = {name: content for name, content in networks.items() if name.endswith(".onnx")}
+    return ", ".join(f"{name} {graph_statistics(content).nodes}" for name, content in graphs.items())
 
 
 def _require_golden(rungs: Sequence[Rung]) -> None:

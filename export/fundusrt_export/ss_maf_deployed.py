@@ -7,6 +7,8 @@ normalisations folded, resizes after the 1x1 convolutions. Softmax and the choic
 from __future__ import annotations
 
 import copy
+import logging
+from collections.abc import Callable
 from typing import cast
 
 from torch import Tensor, nn
@@ -20,6 +22,8 @@ from fundusrt_export.rewrite.resize_commutation import commute_resizes
 from fundusrt_training.models.ss_maf import SsMaf
 
 __all__ = ["OUTPUT", "DeployedSsMaf", "SegmentationStream", "deployed_stream", "export_ss_maf", "op_budget"]
+
+logger = logging.getLogger(__name__)
 
 OUTPUT = "probability"
 EXUDATES = 1
@@ -70,7 +74,14 @@ def deployed_stream(network: SsMaf, *, example: Tensor | None = None) -> nn.Modu
     return commute_resizes(fold_batch_norms(stream, example=example), example=example)
 
 
-def export_ss_maf(deployed: nn.Module, network: SsMaf, height_px: int, width_px: int) -> bytes:
+def export_ss_maf(
+    deployed: nn.Module,
+    network: SsMaf,
+    height_px: int,
+    width_px: int,
+    *,
+    progress: Callable[[str], None] = logger.info,
+) -> bytes:
     """Export a deployed form to ONNX and check the file.
 
     Input `image` (batch, 3, H, W) float32, normalised; output `probability` (batch, 1, rH, rW) float32.
@@ -80,12 +91,13 @@ def export_ss_maf(deployed: nn.Module, network: SsMaf, height_px: int, width_px:
         network: the network it was made of.
         height_px: rows of the input, a multiple of 16.
         width_px: columns, likewise.
+        progress: called with a line per pass.
 
     Raises:
         ExportError: the exporter failed, or the file holds what it must not (`onnx_checks`).
     """
     scale, shape = network.seg_head.up, (network.config.in_channels, height_px, width_px)
-    content = to_onnx(DeployedSsMaf(deployed), shape, OUTPUT)
+    content = to_onnx(DeployedSsMaf(deployed), shape, OUTPUT, progress=progress)
     check_graph(
         content, input_shape=shape, output_shape=(1, scale * height_px, scale * width_px), budget=op_budget(network)
     )

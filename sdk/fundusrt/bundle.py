@@ -18,6 +18,7 @@ from fundusrt.certificate import Certificate, check_certificate
 from fundusrt.errors import BundleError, InvalidInput
 from fundusrt.manifest import FORMAT_VERSION, AnyManifest, VariantSpec, first_problem, parse_manifest_json
 from fundusrt.onnx_file import refuse_external_data
+from fundusrt.onnx_weights import inline_weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,10 +84,11 @@ class Bundle:
         content = _read(storage, MANIFEST_FILE, _MAX_MANIFEST_BYTES, source)
         manifest = _parse_manifest(content, source)
         contents = {name: _verified(storage, name, manifest, source) for name in sorted(manifest.files)}
-        for name in manifest.network_files():
-            refuse_external_data(contents[name], f"{source}, {name}")
         certificate = check_certificate(contents[manifest.certificate], manifest, source)
-        return cls(source, manifest, certificate, hashlib.sha256(content).hexdigest(), contents)
+        bundle = cls(source, manifest, certificate, hashlib.sha256(content).hexdigest(), contents)
+        for variant in {(each.file, each.weights): each for each in manifest.variants()}.values():
+            bundle.network_bytes(variant)
+        return bundle
 
     def read_bytes(self, name: str) -> bytes:
         """Return one recorded file.
@@ -104,12 +106,17 @@ class Bundle:
         return self.contents[name]
 
     def network_bytes(self, variant: VariantSpec) -> bytes:
-        """Return one variant of a network as a self-contained ONNX file.
+        """Return one variant of a network as a self-contained ONNX file, whatever lies in the bundle.
 
         Raises:
-            BundleError: the manifest does not record it.
+            BundleError: the manifest does not record it, or a tensor's data lies anywhere but in the file or in the
+                variant's own weights.
         """
-        return self.read_bytes(variant.file)
+        content, subject = self.read_bytes(variant.file), f"{self.source}, {variant.file}"
+        if variant.weights is None:
+            refuse_external_data(content, subject)
+            return content
+        return inline_weights(content, variant.weights.rpartition("/")[2], self.read_bytes(variant.weights), subject)
 
     def read_array(self, name: str) -> npt.NDArray[Any]:
         """Return one recorded `.npy` or single-array `.npz` file as an array; pickled objects are refused.

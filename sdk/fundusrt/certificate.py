@@ -101,7 +101,7 @@ def check_certificate(content: bytes, manifest: BundleManifest, source: str) -> 
             raise _refusal(subject, f"no matching sha256 for {name}", "every ONNX file certified")
     missing = missing_rungs(certificate.rungs, manifest)
     if missing:
-        raise _refusal(subject, f"no rung {', '.join(missing)}", f"the rungs {', '.join(manifest.required_rungs)}")
+        raise _refusal(subject, f"no rung {', '.join(missing)}", f"the rungs {', '.join(manifest.needed_rungs())}")
     for rung in certificate.rungs:
         for measurement in rung.measurements:
             sign, limit = ">=", max(measurement.limit, LOOSEST_AT_LEAST)
@@ -119,7 +119,7 @@ def check_certificate(content: bytes, manifest: BundleManifest, source: str) -> 
 def missing_rungs(rungs: Sequence[Rung], manifest: BundleManifest) -> list[str]:
     """Return the names of the rungs that the manifest's system needs and that are not there."""
     names = {rung.name for rung in rungs}
-    return [name for name in manifest.required_rungs if name not in names]
+    return [name for name in manifest.needed_rungs() if name not in names]
 
 
 def _refusal(subject: str, got: str, expected: str) -> CertificateError:

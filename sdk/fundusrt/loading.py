@@ -69,7 +69,7 @@ def load(
 
     Args:
         model: the name of a shipped bundle (`leakage`), a bundle folder or a `.frt` file.
-        backend: `onnxruntime`.
+        backend: `onnxruntime` or `openvino`.
         device: `cpu`.
         precision: `fp32`.
         threads: threads of one network call, 1 to 1024; None for one per core.
@@ -138,7 +138,8 @@ def _choose(variants: tuple[VariantSpec, ...], backend: str, precision: str, sou
 def installed_versions() -> dict[str, str]:
     """Return the versions that can change a result."""
     versions = {"python": platform.python_version()}
-    for name in ("fundusrt", "numpy", "opencv-python-headless", "opencv-python", "onnxruntime", "onnxruntime-gpu"):
+    packages = ("numpy", "opencv-python-headless", "opencv-python", "onnxruntime", "onnxruntime-gpu", "openvino")
+    for name in ("fundusrt", *packages):
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -47,7 +47,7 @@ def examine() -> list[Finding]:
         _package("opencv-python-headless", "pre- and post-processing", 'pip install "fundusrt"', needed=True),
         _onnxruntime(),
         _one_onnxruntime(),
-        _package("openvino", "backend openvino (planned)"),
+        _package("openvino", "backend openvino on the CPU", 'pip install "fundusrt[openvino]"'),
         _package("tensorrt", "TensorRT engines (planned)"),
         _driver(),
         _package("torch", "training and export", 'pip install "fundusrt[train,export]"'),

@@ -7,13 +7,14 @@ fields without the onnx package, which a device does not need.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from fundusrt.errors import BundleError
 
-__all__ = ["refuse_external_data"]
+__all__ = ["CHILDREN", "Field", "fields", "malformed", "refuse_external_data", "varint", "walk"]
 
 # (message, field number) -> message of that field; everything that can hold a TensorProto (onnx.proto, opset 18 to 23).
-_CHILDREN = {
+CHILDREN = {
     ("Model", 7): "Graph",
     ("Model", 20): "Training",
     ("Model", 25): "Function",
@@ -45,28 +46,45 @@ def refuse_external_data(model: bytes, source: str) -> None:
         BundleError: a tensor with external data, or bytes that are no protocol-buffers message.
     """
     try:
-        _walk(memoryview(model), "Model", source, 0)
+        walk(memoryview(model), "Model", source)
     except (IndexError, ValueError) as error:
-        raise BundleError(
-            source,
-            got=f"bytes that are no ONNX model ({error})",
-            expected="an ONNX file",
-            fix="export the bundle again",
-        ) from error
+        raise malformed(source, error) from error
 
 
-def _walk(message: memoryview, kind: str, source: str, depth: int) -> None:
+def malformed(source: str, error: Exception) -> BundleError:
+    """Return the refusal of bytes that are no protocol-buffers message."""
+    return BundleError(
+        source,
+        got=f"bytes that are no ONNX model ({error})",
+        expected="an ONNX file",
+        fix="export the bundle again",
+    )
+
+
+def walk(message: memoryview, kind: str, source: str, depth: int = 0) -> None:
+    """Raise if a message, or one inside it, is a tensor with external data.
+
+    Args:
+        message: its bytes.
+        kind: `Model`, `Graph` or another name of `CHILDREN`.
+        source: name of the file, for messages.
+        depth: how many messages it is inside of.
+
+    Raises:
+        BundleError: a tensor with external data.
+        IndexError, ValueError: no protocol-buffers message.
+    """
     if depth > _MAX_DEPTH:
         raise ValueError(f"nested deeper than {_MAX_DEPTH}")
     name, external = "", False
-    for number, value in _fields(message):
+    for number, _, value, _ in fields(message):
         if kind == "Tensor":
             if number == _TENSOR_NAME and isinstance(value, memoryview):
                 name = bytes(value).decode("utf-8", "replace")
             external = external or number == _TENSOR_EXTERNAL_DATA or (number == _TENSOR_DATA_LOCATION and value != 0)
-        child = _CHILDREN.get((kind, number))
+        child = CHILDREN.get((kind, number))
         if child is not None and isinstance(value, memoryview):
-            _walk(value, child, source, depth + 1)
+            walk(value, child, source, depth + 1)
     if external:
         raise BundleError(
             f"{source}, tensor {name!r}",
@@ -76,32 +94,51 @@ def _walk(message: memoryview, kind: str, source: str, depth: int) -> None:
         )
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Yield (field number, value) of one message; length-delimited values as views."""
+class Field(NamedTuple):
+    """One field of a message.
+
+    Its number, its wire type, its value (length-delimited and fixed ones as a view), and all of its bytes, key too.
+    """
+
+    number: int
+    wire: int
+    value: int | memoryview
+    whole: memoryview
+
+
+def fields(message: memoryview) -> Iterator[Field]:
+    """Yield the fields of one message.
+
+    Raises:
+        IndexError, ValueError: no protocol-buffers message.
+    """
     position = 0
     while position < len(message):
-        key, position = _varint(message, position)
+        start = position
+        key, position = varint(message, position)
         if key >= 1 << 32:
             # Some readers drop the higher bits, and would see another field than this walk.
             raise ValueError("a field number beyond 29 bits")
         number, wire = key >> 3, key & 7
         if wire == 0:
-            value, position = _varint(message, position)
-            yield number, value
+            value, position = varint(message, position)
+            yield Field(number, wire, value, message[start:position])
             continue
         if wire == 2:
-            length, position = _varint(message, position)
+            length, position = varint(message, position)
         elif wire in (1, 5):
             length = 8 if wire == 1 else 4
         else:
             raise ValueError(f"wire type {wire}")
         if position + length > len(message):
             raise ValueError("a field reaches past the end")
-        yield number, message[position : position + length]
-        position += length
+        end = position + length
+        yield Field(number, wire, message[position:end], message[start:end])
+        position = end
 
 
-def _varint(message: memoryview, position: int) -> tuple[int, int]:
+def varint(message: memoryview, position: int) -> tuple[int, int]:
+    """Return the number that begins at a position, and where it ends."""
     value = 0
     for shift in range(0, 70, 7):
         byte = message[position]

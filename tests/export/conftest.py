@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,21 +13,24 @@ import fundusrt_export.systems.cmwnet as cmwnet
 from fundusrt_export.branch import Form
 from fundusrt_export.onnx_export import export_branch
 from fundusrt_export.package import export_bundle
+from fundusrt_export.targets import Normalisation
 from fundusrt_training.models.unet_wavelet import UNetWavelet
 from tests.export.small_system import INFO, angiogram, checkpoint, write_png
 
-_EXPORTED: dict[tuple[str, str, int], bytes] = {}
+_EXPORTED: dict[tuple[str, str, str, int], bytes] = {}
 
 
 @pytest.fixture(scope="module")
 def one_export_a_network() -> Iterator[None]:
     """The exporter takes seconds and is tested elsewhere; here one network is exported once."""
 
-    def remembered(network: UNetWavelet, *, form: Form, size_px: int) -> bytes:
+    def remembered(
+        network: UNetWavelet, *, form: Form, normalisation: Normalisation, size_px: int, **_: Any
+    ) -> bytes:
         weights = b"".join(value.numpy().tobytes() for value in network.state_dict().values())
-        key = (hashlib.sha256(weights).hexdigest(), form, size_px)
+        key = (hashlib.sha256(weights).hexdigest(), form, normalisation, size_px)
         if key not in _EXPORTED:
-            _EXPORTED[key] = export_branch(network, form=form, size_px=size_px)
+            _EXPORTED[key] = export_branch(network, form=form, normalisation=normalisation, size_px=size_px)
         return _EXPORTED[key]
 
     with pytest.MonkeyPatch.context() as patch:

@@ -1,4 +1,4 @@
-"""Two-pass group normalisation: equal to PyTorch's, and accurate where one long sum is not."""
+"""Both forms of group normalisation: equal to PyTorch's, and accurate where one long sum is not."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from fundusrt_export.errors import RewriteDeclined
+from fundusrt_export.rewrite.channel_group_norm import ChannelGroupNorm
 from fundusrt_export.rewrite.group_norm import TwoPassGroupNorm, rewrite_group_norms
 from tests.export.wavelet_cases import distance, noise
+
+FORMS = (TwoPassGroupNorm, ChannelGroupNorm)
 
 
 @given(
@@ -21,9 +24,17 @@ from tests.export.wavelet_cases import distance, noise
     batch=st.integers(1, 3),
     affine=st.booleans(),
     offset=st.sampled_from([0.0, 3.0, -100.0]),
+    form=st.sampled_from(FORMS),
 )
 def test_equal_to_pytorch(
-    groups: int, per_group: int, height: int, width: int, batch: int, affine: bool, offset: float
+    groups: int,
+    per_group: int,
+    height: int,
+    width: int,
+    batch: int,
+    affine: bool,
+    offset: float,
+    form: type[TwoPassGroupNorm],
 ) -> None:
     torch.manual_seed(0)
     original = nn.GroupNorm(groups, groups * per_group, affine=affine).double()
@@ -32,17 +43,18 @@ def test_equal_to_pytorch(
         nn.init.normal_(original.bias)
     x = noise(batch, groups * per_group, height, width) + offset
     # x - mean cancels `offset`: its rounding, 100 * 2**-53, grows by 1/sqrt(eps) = 300
-    assert distance(original(x).detach(), rewrite_group_norms(original)(x).detach()) <= 1e-11
+    assert distance(original(x).detach(), rewrite_group_norms(original, form=form)(x).detach()) <= 1e-11
 
 
-def test_flat_areas_keep_their_accuracy() -> None:
+@pytest.mark.parametrize("form", FORMS)
+def test_flat_areas_keep_their_accuracy(form: type[TwoPassGroupNorm]) -> None:
     """Half the plane constant and far from 0: float32 against float64, where E[x^2] - mean^2 loses everything."""
     x = noise(1, 2, 256, 256)
     x[:, :, 100:] = 0.0
     x = (x + 300.0).float()
     original = nn.GroupNorm(1, 2)
     truth = original.double()(x.double()).detach()
-    made = rewrite_group_norms(original.float())(x).detach()
+    made = rewrite_group_norms(original.float(), form=form)(x).detach()
     # one rounding of x - mean: 300 * 2**-24 = 2e-5 over the spread 0.6
     assert distance(truth, made) <= 1e-4
     naive = x.square().mean() - x.mean().square()
@@ -70,3 +82,5 @@ def test_declines() -> None:
         rewrite_group_norms(nn.ModuleDict({"inner": Own(1, 1)}))
     with pytest.raises(ValueError, match=r"group normalisation: got \(1, 3, 5\); expected \(N, 3, H, W\)"):
         rewrite_group_norms(nn.GroupNorm(1, 3))(torch.zeros(1, 3, 5))
+    with pytest.raises(ValueError, match=r"got \(1, 4, 5, 5\); expected \(N, 3, H, W\)"):
+        rewrite_group_norms(nn.GroupNorm(1, 3), form=ChannelGroupNorm)(torch.zeros(1, 4, 5, 5))

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper, onnx_ml_pb2
 
 from fundusrt import BundleError
 from fundusrt._tiny_onnx import pixel_classifier
-from fundusrt.onnx_file import _CHILDREN, refuse_external_data
+from fundusrt.onnx_file import CHILDREN, refuse_external_data
 
 
 def tensor(name: str = "w") -> TensorProto:
@@ -163,7 +163,7 @@ def test_the_walk_knows_every_way_to_a_tensor() -> None:
         for field in message.fields
         if field.message_type and reaches.get(field.message_type.name) and message.name != "TensorProto"
     }
-    assert expected == _CHILDREN
+    assert expected == CHILDREN
 
 
 # --- encodings that two readers could read differently

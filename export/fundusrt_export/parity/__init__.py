@@ -5,7 +5,7 @@
         | wavelet-rewrite        wavelet_rewrite.py        | deployed-form          deployed_form.py
     PyTorch, rewritten                                 PyTorch, pruned and rewritten
         | torch-to-onnxruntime   torch_to_onnxruntime.py   | torch-to-onnxruntime
-    ONNX Runtime                                       ONNX Runtime
+    ONNX Runtime  -- equal-variants   equal_variants.py   --  the graphs for other runtimes (both)
         | tiled-to-stitched      tiled_to_stitched.py      | end-to-end             end_to_end.py
     stitched map and mask of the SDK                   map and mask, or image, of the SDK
 
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from fundusrt_export.parity.certificate import make_certificate, require_all
 from fundusrt_export.parity.deployed_form import deployed_form
+from fundusrt_export.parity.equal_variants import equal_variants
 from fundusrt_export.parity.inputs import ParityInputs
 from fundusrt_export.parity.tiled_to_stitched import tiled_to_stitched
 from fundusrt_export.parity.torch_to_onnxruntime import torch_to_onnxruntime
@@ -26,6 +27,7 @@ from fundusrt_export.parity.wavelet_rewrite import wavelet_rewrite
 __all__ = [
     "ParityInputs",
     "deployed_form",
+    "equal_variants",
     "make_certificate",
     "require_all",
     "tiled_to_stitched",

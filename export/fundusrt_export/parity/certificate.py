@@ -36,7 +36,7 @@ def require_all(rungs: Sequence[Rung], manifest: BundleManifest) -> None:
         raise ParityError(
             "parity ladder",
             got=f"no rung {', '.join(missing)}",
-            expected=", ".join(manifest.required_rungs),
+            expected=", ".join(manifest.needed_rungs()),
             fix="report it with the command that was run",
         )
     failed = [(rung, figure) for rung in rungs for figure in rung.measurements if not figure.holds]

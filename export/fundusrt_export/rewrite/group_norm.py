@@ -25,7 +25,7 @@ from fundusrt.errors import InvalidInput
 from fundusrt_export.errors import RewriteDeclined
 from fundusrt_export.rewrite.proof import Example, prove_equal
 
-__all__ = ["TwoPassGroupNorm", "rewrite_group_norms"]
+__all__ = ["TwoPassGroupNorm", "check_group_norm_input", "rewrite_group_norms"]
 
 logger = logging.getLogger(__name__)
 
@@ -63,13 +63,7 @@ class TwoPassGroupNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (N, C, H, W) over each group of channels."""
-        if x.ndim != 4 or x.shape[1] != self.num_channels:
-            raise InvalidInput(
-                "group normalisation",
-                got=tuple(x.shape),
-                expected=f"(N, {self.num_channels}, H, W)",
-                fix="feed the images the network was made for",
-            )
+        check_group_norm_input(x, self.num_channels)
         channels, height, width = x.shape[1], x.shape[2], x.shape[3]
         per_group = channels // self.num_groups
         rows = x.reshape(-1, self.num_groups, per_group * height, width)  # (N, G, rows, W)
@@ -87,8 +81,25 @@ class TwoPassGroupNorm(nn.Module):
         return y if self.bias is None else y + self.bias.reshape(1, channels, 1, 1)
 
 
-def rewrite_group_norms(model: nn.Module, *, example: Example | None = None) -> nn.Module:
-    """Return a deep copy of `model` with every `nn.GroupNorm` as `TwoPassGroupNorm`.
+def check_group_norm_input(x: Tensor, channels: int) -> None:
+    """Refuse anything but (N, channels, H, W).
+
+    Raises:
+        InvalidInput: another shape.
+    """
+    if x.ndim != 4 or x.shape[1] != channels:
+        raise InvalidInput(
+            "group normalisation",
+            got=tuple(x.shape),
+            expected=f"(N, {channels}, H, W)",
+            fix="feed the images the network was made for",
+        )
+
+
+def rewrite_group_norms(
+    model: nn.Module, *, example: Example | None = None, form: type[TwoPassGroupNorm] = TwoPassGroupNorm
+) -> nn.Module:
+    """Return a deep copy of `model` with every `nn.GroupNorm` as `TwoPassGroupNorm`, or another form of it.
 
     Legal cases: 1. exactly `nn.GroupNorm`, with or without gamma and beta, at any depth, shared or not; 2. called with
     (N, C, H, W). Declines subclasses and hooks, naming the module; other shapes are refused when they are met.
@@ -96,6 +107,7 @@ def rewrite_group_norms(model: nn.Module, *, example: Example | None = None) -> 
     Args:
         model: not modified.
         example: inputs of the model; if given, each replacement is proved equal on what its original received.
+        form: class of the replacements.
 
     Raises:
         RewriteDeclined: a subclass or a hook.
@@ -107,7 +119,7 @@ def rewrite_group_norms(model: nn.Module, *, example: Example | None = None) -> 
             continue
         if type(module) is not nn.GroupNorm or module._forward_hooks or module._forward_pre_hooks:
             raise RewriteDeclined(path, got="a subclass of GroupNorm, or hooks on it", expected="a plain nn.GroupNorm")
-        replacements[id(module)] = TwoPassGroupNorm.from_module(module)
+        replacements[id(module)] = form.from_module(module)
     rewritten = copy.deepcopy(model, dict(replacements))
     logger.info("rewrote %d group normalisations", len(replacements))
     if example is not None:

@@ -13,14 +13,22 @@ from fundusrt.backends.base import InferenceSession
 from fundusrt.backends.onnxruntime import OnnxRuntimeSession
 from fundusrt.image import FundusImage
 from fundusrt.manifest import AnyManifest, CmwnetGolden, CmwnetManifest, FileRecord
+from fundusrt.manifest.parts import Target
 from fundusrt.pipeline import SegmentationPipeline
 from fundusrt_export.branch import FORMS, DeployedBranch, Form, deployed_form
 from fundusrt_export.checkpoint_networks import ROLES, TrainedSystem, load_trained
 from fundusrt_export.errors import RewriteDeclined
 from fundusrt_export.golden_vectors import golden_angiogram, stored_array, stored_map, stored_mask, stored_picture
+from fundusrt_export.graph_variants import GraphVariants
 from fundusrt_export.model_card import BundleInfo, BundleWords
 from fundusrt_export.onnx_export import OUTPUT, export_branch
-from fundusrt_export.parity import ParityInputs, tiled_to_stitched, torch_to_onnxruntime, wavelet_rewrite
+from fundusrt_export.parity import (
+    ParityInputs,
+    equal_variants,
+    tiled_to_stitched,
+    torch_to_onnxruntime,
+    wavelet_rewrite,
+)
 from fundusrt_export.parity.inputs import Role
 from fundusrt_export.parity.reference import ReferenceMaps, run_reference
 from fundusrt_export.systems.system_export import (
@@ -32,6 +40,7 @@ from fundusrt_export.systems.system_export import (
     stated_fields,
     summary,
 )
+from fundusrt_export.targets import NORMALISATIONS
 
 __all__ = ["CmwnetExport"]
 
@@ -76,9 +85,11 @@ class CmwnetExport(SystemExport):
         """Return a file, or a generated angiogram."""
         return golden_angiogram(path)
 
-    def network_files(self) -> list[str]:
-        """Return the names of the ONNX files."""
-        return [f"{role}.onnx" for role in ROLES]
+    def variants(self) -> list[GraphVariants]:
+        """Return a graph for each target and branch: they differ in the group normalisation."""
+        forms = {target: f"{self._form}, {NORMALISATIONS[target]} normalisation" for target in self.targets}
+        forms["onnxruntime"] = self._form
+        return [GraphVariants(role, forms) for role in ROLES]
 
     def golden_names(self) -> list[str]:
         """Return the names of the golden files."""
@@ -93,15 +104,14 @@ class CmwnetExport(SystemExport):
         """Return the manifest."""
         config, roles = self.trained.config, CmwnetManifest.network_roles
         networks = {
-            name: network_spec(
-                roles[name],
-                f"{name}.onnx",
-                (config.unet.in_channels, self.sizes[name], self.sizes[name]),
+            variants.network: network_spec(
+                roles[variants.network],
+                variants,
+                (config.unet.in_channels, size, size),
                 OUTPUT,
-                (1, self.sizes[name], self.sizes[name]),
-                self._form,
+                (1, size, size),
             )
-            for name in ROLES
+            for variants, size in zip(self.variants(), self.sizes.values(), strict=True)
         }
         return CmwnetManifest.model_validate(
             {
@@ -131,16 +141,21 @@ class CmwnetExport(SystemExport):
         progress(summary(rungs[-1]))
 
         progress("exporting to ONNX")
-        files = {
-            f"{role}.onnx": export_branch(network, form=self._form, size_px=self.sizes[role])
-            for role, network in networks.items()
-        }
+        files: dict[str, bytes] = {}
+        graphs: dict[str, dict[Target, bytes]] = {}
+        for role, variants in zip(ROLES, self.variants(), strict=True):
+            contents = {file: self._to_onnx(role, target, progress) for file, target in variants.graphs().items()}
+            files |= variants.packed(contents)
+            graphs[role] = {target: contents[variants.file(target)] for target in self.targets}
         sessions: dict[str, InferenceSession] = {
-            role: OnnxRuntimeSession(files[f"{role}.onnx"], source=f"{role}.onnx", threads=threads) for role in ROLES
+            role: OnnxRuntimeSession(graphs[role]["onnxruntime"], source=role, threads=threads) for role in ROLES
         }
         exported = {role: DeployedBranch(rewritten[role][self._form]) for role in ROLES}
         rungs.append(torch_to_onnxruntime(exported, sessions, inputs))
         progress(summary(rungs[-1]))
+        if len(self.targets) > 1:
+            rungs.append(equal_variants(graphs, inputs, threads=threads))
+            progress(summary(rungs[-1]))
 
         progress("running the whole system in PyTorch")
         reference = [run_reference(networks["large"], networks["small"], image, manifest) for image in images]
@@ -156,6 +171,16 @@ class CmwnetExport(SystemExport):
             ("system", "CMWNet: two UNet-Wavelet branches (whole image, tiles), CGNR, fusion"),
             ("network", ", ".join(f"{key} {unet[key]}" for key in ("base", "levels", "wave") if key in unet)),
         ]
+
+    def _to_onnx(self, role: Role, target: Target, progress: Progress) -> bytes:
+        progress(f" {role}, {target}")
+        return export_branch(
+            self.trained.networks[role],
+            form=self._form,
+            normalisation=NORMALISATIONS[target],
+            size_px=self.sizes[role],
+            progress=progress,
+        )
 
     def _forms(self, role: Role, inputs: ParityInputs) -> Mapping[str, nn.Module]:
         """Return every form the network has; the one that is exported is a must."""

@@ -13,9 +13,11 @@ from fundusrt.backends.onnxruntime import OnnxRuntimeSession
 from fundusrt.certificate import Rung
 from fundusrt.image import FundusImage
 from fundusrt.manifest import AnyManifest, FileRecord, FrameGolden, FrameManifest, FrameSpec, InputSpec, NetworkSpec
+from fundusrt.manifest.parts import Target
 from fundusrt_export.golden_vectors import golden_photograph
+from fundusrt_export.graph_variants import GraphVariants
 from fundusrt_export.model_card import BundleInfo
-from fundusrt_export.parity import ParityInputs, deployed_form, torch_to_onnxruntime
+from fundusrt_export.parity import ParityInputs, deployed_form, equal_variants, torch_to_onnxruntime
 from fundusrt_export.systems.system_export import (
     Measured,
     Progress,
@@ -35,14 +37,12 @@ class FrameExport(SystemExport, Generic[M]):
     Attributes:
         kind: class of the manifest.
         golden: names of the golden files.
-        file: name of the ONNX file.
         input: colour, planes and normalisation of the network's input.
         frame: its size and interpolation.
     """
 
     kind: ClassVar[type[Any]]
     golden: ClassVar[FrameGolden]
-    file: ClassVar[str]
 
     input: InputSpec
     frame: FrameSpec
@@ -51,9 +51,10 @@ class FrameExport(SystemExport, Generic[M]):
         """Return a file, or a generated picture in colour."""
         return golden_photograph(path)
 
-    def network_files(self) -> list[str]:
-        """Return the name of the ONNX file."""
-        return [self.file]
+    def variants(self) -> list[GraphVariants]:
+        """Return the graphs of the one network."""
+        (name,) = self.kind.network_roles
+        return [GraphVariants(name, {target: self.graph_form(target) for target in self.targets})]
 
     def golden_names(self) -> list[str]:
         """Return the names of the golden files."""
@@ -61,13 +62,13 @@ class FrameExport(SystemExport, Generic[M]):
 
     def manifest(self, info: BundleInfo, files: Mapping[str, FileRecord]) -> AnyManifest:
         """Return the manifest."""
-        (name,) = self.kind.network_roles
+        (variants,) = self.variants()
         return self.kind.model_validate(
             {
                 **stated_fields(info, files),
                 "input": self.input,
                 "frame": self.frame,
-                "networks": {name: self.network()},
+                "networks": {variants.network: self.network(variants)},
                 "golden": self.golden,
                 **self.own_fields(info),
             }
@@ -88,20 +89,31 @@ class FrameExport(SystemExport, Generic[M]):
         progress(summary(rungs[-1]))
 
         progress("exporting to ONNX")
-        content = self.to_onnx(deployed)
-        session = OnnxRuntimeSession(content, source=self.file, threads=threads)
+        (variants,) = self.variants()
+        contents = {
+            file: self.to_onnx(target, deployed, example, progress) for file, target in variants.graphs().items()
+        }
+        graphs = {target: contents[variants.file(target)] for target in self.targets}
+        session = OnnxRuntimeSession(graphs["onnxruntime"], source=name, threads=threads)
         rungs.append(torch_to_onnxruntime({name: self.answering(deployed)}, {name: session}, inputs))
         progress(summary(rungs[-1]))
+        if len(self.targets) > 1:
+            rungs.append(equal_variants({name: graphs}, inputs, threads=threads))
+            progress(summary(rungs[-1]))
 
         progress("running the whole system in PyTorch")
         rung, golden = self.end_to_end(manifest, session, images)
         rungs.append(rung)
         progress(summary(rung))
-        return Measured({self.file: content}, tuple(rungs), golden)
+        return Measured(variants.packed(contents), tuple(rungs), golden)
 
     @abstractmethod
-    def network(self) -> NetworkSpec:
-        """Return the network's tensors and file."""
+    def graph_form(self, target: Target) -> str:
+        """Return the form of a target's graph in words; the same words are the same graph."""
+
+    @abstractmethod
+    def network(self, variants: GraphVariants) -> NetworkSpec:
+        """Return the network's tensors and files."""
 
     @abstractmethod
     def own_fields(self, info: BundleInfo) -> dict[str, Any]:
@@ -124,8 +136,8 @@ class FrameExport(SystemExport, Generic[M]):
         """Return what the first rung compares, for the certificate."""
 
     @abstractmethod
-    def to_onnx(self, deployed: nn.Module) -> bytes:
-        """Return the checked ONNX file of `answering(deployed)`."""
+    def to_onnx(self, target: Target, deployed: nn.Module, example: Tensor, progress: Progress) -> bytes:
+        """Return the checked ONNX file of `answering(deployed)`, with the nodes that a target needs."""
 
     @abstractmethod
     def end_to_end(

@@ -15,16 +15,19 @@ from fundusrt.enhancement_pipeline import EnhancementPipeline
 from fundusrt.errors import UsageError
 from fundusrt.image import FundusImage
 from fundusrt.manifest import EnhancementGolden, MageNetManifest, NetworkSpec
+from fundusrt.manifest.parts import Target
 from fundusrt_export.branch import Form
 from fundusrt_export.deployed_network import DeployedNetwork
 from fundusrt_export.golden_vectors import stored_array, stored_map, stored_picture
+from fundusrt_export.graph_variants import GraphVariants
 from fundusrt_export.mage_net_checkpoint import TrainedMageNet, load_mage_net
 from fundusrt_export.mage_net_deployed import OUTPUT, LastStage, deployed_enhancer, export_mage_net
 from fundusrt_export.model_card import BundleInfo, BundleWords
 from fundusrt_export.parity.end_to_end import enhancement_end_to_end
 from fundusrt_export.parity.frame_reference import run_enhancement_reference
 from fundusrt_export.systems.frame_export import FrameExport
-from fundusrt_export.systems.system_export import IDENTITY, network_spec
+from fundusrt_export.systems.system_export import IDENTITY, Progress, network_spec
+from fundusrt_export.targets import NORMALISATIONS
 
 __all__ = ["MageNetExport"]
 
@@ -49,7 +52,6 @@ class MageNetExport(FrameExport[MageNetManifest]):
         limits="It can remove or invent what looks like a lesion: never read an enhanced image without the original.",
     )
     kind: ClassVar = MageNetManifest
-    file: ClassVar = "enhancement.onnx"
     golden: ClassVar = _GOLDEN
 
     def __init__(self, trained: TrainedMageNet) -> None:
@@ -65,10 +67,16 @@ class MageNetExport(FrameExport[MageNetManifest]):
             raise UsageError("--form", got=form, expected="no form: MAGE-Net has no wavelets", fix="leave --form out")
         return cls(load_mage_net(path, settings))
 
-    def network(self) -> NetworkSpec:
-        """Return the network's tensors and file."""
+    def graph_form(self, target: Target) -> str:
+        """Return the group normalisation of a target; without a structure module there is none."""
+        if target == "onnxruntime" or not self.trained.network.config.use_rsp:
+            return "enhancer"
+        return f"enhancer, {NORMALISATIONS[target]} normalisation"
+
+    def network(self, variants: GraphVariants) -> NetworkSpec:
+        """Return the network's tensors and files."""
         shape = (3, self.frame.height_px, self.frame.width_px)
-        return network_spec("frame", self.file, shape, OUTPUT, shape, "enhancer")
+        return network_spec("frame", variants, shape, OUTPUT, shape)
 
     def own_fields(self, info: BundleInfo) -> dict[str, Any]:
         """Return the way back to the image."""
@@ -91,9 +99,12 @@ class MageNetExport(FrameExport[MageNetManifest]):
         """Return what the first rung compares."""
         return "last image of the training network in evaluation and of its pruned and rewritten form, PyTorch, float32"
 
-    def to_onnx(self, deployed: nn.Module) -> bytes:
-        """Return the checked ONNX file."""
-        return export_mage_net(deployed, self.frame.height_px, self.frame.width_px)
+    def to_onnx(self, target: Target, deployed: nn.Module, example: Tensor, progress: Progress) -> bytes:
+        """Return the checked ONNX file with a target's group normalisation."""
+        if target != "onnxruntime":
+            network, normalisation = self.trained.network, NORMALISATIONS[target]
+            deployed = deployed_enhancer(network, example=example, normalisation=normalisation)
+        return export_mage_net(deployed, self.frame.height_px, self.frame.width_px, progress=progress)
 
     def end_to_end(
         self, manifest: MageNetManifest, session: OnnxRuntimeSession, images: Sequence[FundusImage]

@@ -14,15 +14,17 @@ from fundusrt.errors import UsageError
 from fundusrt.exudate_pipeline import ExudatePipeline
 from fundusrt.image import FundusImage
 from fundusrt.manifest import ExudateGolden, NetworkSpec, SsMafManifest
+from fundusrt.manifest.parts import Target
 from fundusrt_export.branch import Form
 from fundusrt_export.golden_vectors import stored_array, stored_map, stored_mask, stored_picture
+from fundusrt_export.graph_variants import GraphVariants
 from fundusrt_export.model_card import BundleInfo, BundleWords
 from fundusrt_export.parity.end_to_end import exudate_end_to_end
 from fundusrt_export.parity.frame_reference import run_exudate_reference
 from fundusrt_export.ss_maf_checkpoint import TrainedSsMaf, load_ss_maf
 from fundusrt_export.ss_maf_deployed import OUTPUT, DeployedSsMaf, deployed_stream, export_ss_maf
 from fundusrt_export.systems.frame_export import FrameExport
-from fundusrt_export.systems.system_export import IDENTITY, network_spec
+from fundusrt_export.systems.system_export import IDENTITY, Progress, network_spec
 
 __all__ = ["SsMafExport"]
 
@@ -47,7 +49,6 @@ class SsMafExport(FrameExport[SsMafManifest]):
         limits="Not evaluated on other cameras, ultra-widefield images or angiograms.",
     )
     kind: ClassVar = SsMafManifest
-    file: ClassVar = "segmentation.onnx"
     golden: ClassVar = _GOLDEN
 
     def __init__(self, trained: TrainedSsMaf) -> None:
@@ -68,11 +69,16 @@ class SsMafExport(FrameExport[SsMafManifest]):
         """How many times larger the output is than the input."""
         return self.trained.network.seg_head.up
 
-    def network(self) -> NetworkSpec:
-        """Return the network's tensors and file."""
+    def graph_form(self, target: Target) -> str:
+        """Return one form for all: convolutions with folded normalisations, which every runtime fuses alike."""
+        del target
+        return "stream"
+
+    def network(self, variants: GraphVariants) -> NetworkSpec:
+        """Return the network's tensors and files."""
         height, width = self.frame.height_px, self.frame.width_px
         answer = (1, self.scale * height, self.scale * width)
-        return network_spec("frame", self.file, (self.input.channels, height, width), OUTPUT, answer, "stream")
+        return network_spec("frame", variants, (self.input.channels, height, width), OUTPUT, answer)
 
     def own_fields(self, info: BundleInfo) -> dict[str, Any]:
         """Return label, scale and post-processing."""
@@ -99,9 +105,12 @@ class SsMafExport(FrameExport[SsMafManifest]):
         """Return what the first rung compares."""
         return "logits of the training network in evaluation and of its pruned and rewritten stream, PyTorch, float32"
 
-    def to_onnx(self, deployed: nn.Module) -> bytes:
-        """Return the checked ONNX file."""
-        return export_ss_maf(deployed, self.trained.network, self.frame.height_px, self.frame.width_px)
+    def to_onnx(self, target: Target, deployed: nn.Module, example: Tensor, progress: Progress) -> bytes:
+        """Return the checked ONNX file, the same for every target."""
+        del target, example
+        return export_ss_maf(
+            deployed, self.trained.network, self.frame.height_px, self.frame.width_px, progress=progress
+        )
 
     def end_to_end(
         self, manifest: SsMafManifest, session: OnnxRuntimeSession, images: Sequence[FundusImage]

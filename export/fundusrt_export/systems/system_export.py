@@ -10,9 +10,12 @@ from typing import Any, ClassVar
 
 from fundusrt.certificate import Rung
 from fundusrt.image import FundusImage
-from fundusrt.manifest import AnyManifest, FileRecord, NetworkSpec, TensorSpec, VariantSpec
+from fundusrt.manifest import AnyManifest, FileRecord, NetworkSpec, TensorSpec
+from fundusrt.manifest.parts import Target
+from fundusrt_export.graph_variants import GraphVariants
 from fundusrt_export.model_card import BundleInfo, BundleWords
 from fundusrt_export.onnx_trace import INPUT
+from fundusrt_export.targets import TARGETS
 
 __all__ = [
     "CERTIFICATE",
@@ -49,7 +52,7 @@ class Measured:
     """What an export made of a checkpoint.
 
     Attributes:
-        networks: content of the ONNX files by name.
+        networks: content of the ONNX and weights files by name.
         rungs: the measured ladder.
         golden: content of the golden files by name.
     """
@@ -67,6 +70,7 @@ class SystemExport(ABC):
         facts: metadata of the checkpoint.
         sha256: of the checkpoint file.
         form: graph form of the networks, for the model card.
+        targets: runtimes to make graphs for; `onnxruntime` first, which the others are compared with.
     """
 
     words: ClassVar[BundleWords]
@@ -74,6 +78,7 @@ class SystemExport(ABC):
     facts: dict[str, Any]
     sha256: str
     form: str
+    targets: tuple[Target, ...] = TARGETS
 
     @abstractmethod
     def golden_image(self, path: str | Path | None) -> FundusImage:
@@ -84,8 +89,12 @@ class SystemExport(ABC):
         """
 
     @abstractmethod
+    def variants(self) -> list[GraphVariants]:
+        """Return the graphs of each network."""
+
     def network_files(self) -> list[str]:
-        """Return the names of the ONNX files."""
+        """Return the names of the files of all networks, ONNX and weights."""
+        return [name for network in self.variants() for name in network.files()]
 
     @abstractmethod
     def golden_names(self) -> list[str]:
@@ -135,15 +144,15 @@ def stated_fields(info: BundleInfo, files: Mapping[str, FileRecord]) -> dict[str
 
 
 def network_spec(
-    role: str, file: str, shape: tuple[int, int, int], output: str, answer: tuple[int, int, int], form: str
+    role: str, variants: GraphVariants, shape: tuple[int, int, int], output: str, answer: tuple[int, int, int]
 ) -> NetworkSpec:
-    """Return a network of a manifest: one file, the batch free; shapes are channels, height and width."""
+    """Return a network of a manifest, the batch free; shapes are channels, height and width."""
     return NetworkSpec.model_validate(
         {
             "role": role,
             "input": TensorSpec(name=INPUT, dtype="float32", shape=("batch", *shape)),
             "output": TensorSpec(name=output, dtype="float32", shape=("batch", *answer)),
-            "variants": (VariantSpec(file=file, form=form),),
+            "variants": variants.specs(),
         }
     )
 

@@ -7,7 +7,7 @@ from fundusrt.errors import BackendUnavailable
 
 __all__ = ["BACKENDS", "InferenceSession", "open_session", "require_backend"]
 
-BACKENDS = ("onnxruntime",)
+BACKENDS = ("onnxruntime", "openvino")
 
 
 def require_backend(backend: str, device: str) -> None:
@@ -35,6 +35,10 @@ def open_session(backend: str, device: str, model: bytes, *, source: str, thread
         BundleError: the model is not accepted.
     """
     require_backend(backend, device)
+    if backend == "openvino":
+        from fundusrt.backends.openvino import OpenVinoSession
+
+        return OpenVinoSession(model, source=source, threads=threads)
     from fundusrt.backends.onnxruntime import OnnxRuntimeSession
 
     return OnnxRuntimeSession(model, source=source, threads=threads)

@@ -38,6 +38,14 @@ def inspect(bundle: str, as_json: bool) -> None:
     always = ("intended use", manifest.intended_use), ("sha256", opened.sha256)
     for title, text in (*always, *system_of(manifest).describe(manifest)):
         console.print(f"{title:<14}{escape(text)}", soft_wrap=True)
+    variants = Table(
+        "network", "target", "precision", "form", "file", "weights", title="variants", title_justify="left"
+    )
+    for name, network in manifest.networks.items():
+        for each in network.variants:
+            row = name, each.target, each.precision, each.form, each.file, each.weights or "inside"
+            variants.add_row(*map(escape, row))
+    console.print(variants)
     files = Table("file", "bytes", "sha256", title="files", title_justify="left")
     for name, record in sorted(manifest.files.items()):
         files.add_row(name, str(record.bytes), record.sha256[:16])

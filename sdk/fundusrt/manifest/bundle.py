@@ -9,12 +9,13 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fundusrt.manifest.parts import FileRecord, Frozen, GoldenSpec, NetworkSpec, TensorSpec
+from fundusrt.manifest.parts import FileRecord, Frozen, GoldenSpec, NetworkSpec, TensorSpec, VariantSpec
 
-__all__ = ["FORMAT_VERSION", "BundleManifest", "check_shape"]
+__all__ = ["FORMAT_VERSION", "VARIANTS_RUNG", "BundleManifest", "check_shape"]
 
 FORMAT = "fundusrt-bundle"
 FORMAT_VERSION = 1
+VARIANTS_RUNG = "equal-variants"
 
 
 class BundleManifest(Frozen, frozen=True):
@@ -69,9 +70,19 @@ class BundleManifest(Frozen, frozen=True):
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
+    def variants(self) -> list[VariantSpec]:
+        """Return every variant of every network."""
+        return [variant for network in self.networks.values() for variant in network.variants]
+
+    def needed_rungs(self) -> tuple[str, ...]:
+        """Return the rungs that a certificate must have: those of the system, and one for variants where there are."""
+        several = any(variant.target != "onnxruntime" for variant in self.variants())
+        return (*self.required_rungs, *((VARIANTS_RUNG,) if several else ()))
+
     def network_files(self) -> list[str]:
-        """Return the ONNX files, every variant of every network."""
-        return [variant.file for network in self.networks.values() for variant in network.variants]
+        """Return the files that the networks are made of, ONNX and weights, each once."""
+        named = ((variant.file, variant.weights) for variant in self.variants())
+        return list(dict.fromkeys(name for pair in named for name in pair if name is not None))
 
     def named_files(self) -> list[str]:
         """Return every file name that the manifest refers to, apart from `files` itself."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 __all__ = [
     "FileRecord",
@@ -45,12 +46,33 @@ class TensorSpec(Frozen, frozen=True):
 
 
 class VariantSpec(Frozen, frozen=True):
-    """One exactly equal form of a network, for one runtime."""
+    """One exactly equal form of a network, for one runtime.
+
+    `file` is the ONNX file. `weights`, where there is one, holds its large tensors (ONNX external data) and lies beside
+    it: the variants of a network share one. Several variants may name one file.
+    """
 
     file: str
     target: Target = "onnxruntime"
     precision: Precision = "fp32"
     form: str = "identity"
+    weights: str | None = None
+
+    @model_validator(mode="after")
+    def _weights_lie_beside_the_graph(self) -> Self:
+        if self.weights is not None:
+            folders = [PurePosixPath(name).parent for name in (self.file, self.weights)]
+            if folders[0] != folders[1] or self.weights == self.file:
+                raise ValueError(f"weights: got {self.weights}, expected another file in the folder of {self.file}")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_absent_weights(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out weights that are not there: a manifest from before they were known keeps its hash."""
+        content: dict[str, Any] = handler(self)
+        if self.weights is None:
+            content.pop("weights", None)
+        return content
 
 
 class NetworkSpec(Frozen, frozen=True):

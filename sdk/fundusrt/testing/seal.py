@@ -41,10 +41,10 @@ def seal_bundle(folder: str | Path, content: Mapping[str, Any]) -> AnyManifest:
     certificate = Certificate(
         bundle=manifest.name,
         manifest_sha256=manifest.content_sha256(),
-        files={name: record.sha256 for name, record in manifest.files.items() if name.endswith(".onnx")},
+        files={name: manifest.files[name].sha256 for name in manifest.network_files()},
         rungs=tuple(
             Rung(name=name, compares="nothing: invented for a test", inputs={}, measurements=(figure,))
-            for name in manifest.required_rungs
+            for name in manifest.needed_rungs()
         ),
         environment={"made by": "fundusrt.testing; nothing was measured"},
     )

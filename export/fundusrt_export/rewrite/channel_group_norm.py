@@ -1,0 +1,51 @@
+"""Group normalisation that never reshapes an image: what OpenVINO keeps in its own memory layout.
+
+`TwoPassGroupNorm` views the channels of a group as one long plane. OpenVINO stores channels in blocks of 8 or 16, so
+that each such view is a copy of the whole image. Here images are only reduced over height and width, a channel at a
+time; what is regrouped are numbers per channel:
+
+    mu_c = mean of channel c                 d_c = x_c - mu_c               v_c = mean of d_c^2
+    mu   = mean of mu_c over the group       e_c = mu_c - mu                v   = mean over the group of v_c + e_c^2
+    y_c  = d_c * s_c + (beta_c + e_c * s_c)                                 s_c = gamma_c / sqrt(v + eps)
+
+The variance of a group is the mean variance of its channels plus the variance of their means: exact, and unlike
+E[x^2] - E[x]^2, which has the same layout, it loses nothing on flat areas.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fundusrt_export.rewrite.group_norm import TwoPassGroupNorm, check_group_norm_input
+
+__all__ = ["ChannelGroupNorm"]
+
+
+class ChannelGroupNorm(TwoPassGroupNorm):
+    """`nn.GroupNorm` for images by statistics of each channel, joined; arguments and parameters as the base class."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (N, C, H, W) over each group of channels."""
+        check_group_norm_input(x, self.num_channels)
+        groups, per_group = self.num_groups, self.num_channels // self.num_groups
+        by_group, by_channel = (-1, groups, per_group, 1), (-1, self.num_channels, 1, 1)
+        mean = _over_plane(x)  # (N, C, 1, 1)
+        centred = x - mean
+        variance = _over_plane(centred * centred).reshape(by_group)
+        mean = mean.reshape(by_group)
+        apart = mean - mean.mean(2, keepdim=True)  # (N, G, C/G, 1)
+        scale = torch.rsqrt((variance + apart * apart).mean(2, keepdim=True) + self.eps)  # (N, G, 1, 1)
+        if self.weight is not None:
+            scale = scale * self.weight.reshape(1, groups, per_group, 1)
+        shift = apart * scale
+        if self.bias is not None:
+            shift = shift + self.bias.reshape(1, groups, per_group, 1)
+        if self.weight is None:
+            scale = scale.expand(-1, -1, per_group, -1)
+        return centred * scale.reshape(by_channel) + shift.reshape(by_channel)
+
+
+def _over_plane(x: Tensor) -> Tensor:
+    """Return the mean of each plane, row by row: sums of a few hundred values, whose rounding errors stay small."""
+    return x.mean(3, keepdim=True).mean(2, keepdim=True)
