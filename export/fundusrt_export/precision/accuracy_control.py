@@ -36,9 +36,9 @@ def control_accuracy(
 ) -> Controlled:
     """Return the file with the fewest layers put back that keeps the limit.
 
-    Harm of a layer is measured by putting back it alone: the less distance to the float32 answer remains, the more
-    harmful it was. The number to put back is then searched by doubling and halving; what is returned has itself been
-    judged.
+    Harm of a layer is the distance to the float32 answer when it alone is reduced. (Putting it alone back says less:
+    where two layers share a tensor that does not fit, neither helps without the other.) The number to put back is then
+    searched by doubling and halving; what is returned has itself been judged.
 
     Args:
         precision: for messages.
@@ -72,9 +72,10 @@ def control_accuracy(
     alone = 0
     count = 0
     if not unrestored.figure.holds:
-        remaining = {layer: judge(build(frozenset({layer}))).distance for layer in layers}
+        everything = frozenset(layers)
+        harm = {layer: judge(build(everything - {layer})).distance for layer in layers}
         alone = len(layers)
-        ranked.extend(sorted(layers, key=lambda layer: (remaining[layer], layers.index(layer))))
+        ranked.extend(sorted(layers, key=lambda layer: (-harm[layer], layers.index(layer))))
         progress(f"{precision}: most harmful layers {', '.join(ranked[:5])}")
         count = _fewest(lambda number: measure(number).figure.holds, len(layers) - 1)
     if count < 0:

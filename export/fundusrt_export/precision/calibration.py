@@ -9,8 +9,7 @@ import numpy as np
 
 from fundusrt.backends.base import Array
 from fundusrt.errors import InvalidInput
-from fundusrt_export.parity.inputs import array_sha256
-from fundusrt_export.precision.judgement import answers
+from fundusrt_export.precision.judgement import answers, tile_sha256
 from fundusrt_export.precision.report import CalibrationFacts, Task
 
 __all__ = ["FEWEST_TILES", "CalibrationTiles"]
@@ -88,8 +87,8 @@ class CalibrationTiles:
                     expected="tiles with and without lesions",
                     fix="add tiles of diseased eyes: what only lesions excite would be cut off",
                 )
-        facts = CalibrationFacts(len(tiles), with_lesions, array_sha256(tiles))
-        return cls(tiles, facts, frozenset(array_sha256(tile) for tile in tiles))
+        facts = CalibrationFacts(len(tiles), with_lesions, tile_sha256(tiles))
+        return cls(tiles, facts, frozenset(map(tile_sha256, tiles)))
 
 
 def _check_array(tiles: Array) -> None:

@@ -6,23 +6,22 @@ one mask of many tiles, and a tile with three marked pixels says nothing by itse
 
 from __future__ import annotations
 
+import hashlib
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from fundusrt.agreement import at_least, at_most
 from fundusrt.backends.base import Array
 from fundusrt.backends.onnxruntime import OnnxRuntimeSession
 from fundusrt.certificate import Measurement
 from fundusrt.errors import InvalidInput
-from fundusrt_export.parity.inputs import array_sha256
 from fundusrt_export.precision.report import ReducedPrecision, Task
 from fundusrt_export.precision.rounding import rounded_twin
 
-__all__ = ["LIMITS", "DiceJudge", "Judge", "Judgement", "PsnrJudge", "answers"]
+__all__ = ["LIMITS", "DiceJudge", "Judge", "Judgement", "PsnrJudge", "answers", "tile_sha256"]
 
 LIMITS: dict[tuple[Task, ReducedPrecision], float] = {
     ("segmentation", "fp16"): 0.002,
@@ -67,7 +66,7 @@ class Judge(ABC):
     def __init__(self, network: bytes, tiles: Array, *, limit: float, threads: int | None = None) -> None:
         self.limit = limit
         self._tiles, self._threads = tiles, threads
-        self.tiles_sha256 = frozenset(array_sha256(tile) for tile in tiles)
+        self.tiles_sha256 = frozenset(map(tile_sha256, tiles))
         self._truth = answers(network, tiles, threads=threads)
 
     def __call__(self, candidate: bytes) -> Judgement:
@@ -136,11 +135,16 @@ class PsnrJudge(Judge):
         return at_least("PSNR against the float32 image, dB", value, self.limit)
 
 
-def answers(network: bytes, tiles: npt.NDArray[np.float32], *, threads: int | None = None) -> list[Array]:
+def answers(network: bytes, tiles: Array, *, threads: int | None = None) -> list[Array]:
     """Run an ONNX file of one input and one output on each tile; returns its answers, each without the batch axis."""
     session = OnnxRuntimeSession(network, source="candidate", threads=threads)
     (feed,), (output,) = session.inputs, session.outputs
     return [session.run({feed: tile[None]})[output][0] for tile in tiles]
+
+
+def tile_sha256(tiles: Array) -> str:
+    """Return the hash of one float32 tile, or of a stack of them; shapes are the network's."""
+    return hashlib.sha256(np.ascontiguousarray(tiles).tobytes()).hexdigest()
 
 
 def _psnr_db(image: Array, truth: Array) -> float:

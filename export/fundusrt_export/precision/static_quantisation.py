@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 
 from fundusrt.backends.base import Array
@@ -45,7 +46,7 @@ class StaticQuantiser:
         self._model = onnx.shape_inference.infer_shapes(model)
         self._ranges = _ranges(self._model, tiles)
         self.largest = {
-            name: max(abs(float(values.range_value[0])), abs(float(values.range_value[1])))
+            name: float(max(np.abs(bound).max() for bound in values.range_value))
             for name, values in self._ranges.items()
         }
 
@@ -70,6 +71,7 @@ class StaticQuantiser:
                 extra_options=dict(_OPTIONS),
             )
             quantizer.quantize_model()
+            quantizer.model.topological_sort()
         result: onnx.ModelProto = quantizer.model.model
         del result.graph.value_info[:]
         return result
