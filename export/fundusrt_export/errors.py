@@ -4,14 +4,15 @@ FundusRTError
 ├── RewriteDeclined     a model that cannot be rewritten exactly; nothing was changed
 ├── RewriteMismatch     a rewrite whose result differs from the original
 ├── ExportError         an ONNX file that is not what it must be
-└── ParityError         a rung of the parity ladder that does not hold
+├── ParityError         a rung of the parity ladder that does not hold
+└── PrecisionError      a precision in which a network does not keep its limit
 """
 
 from __future__ import annotations
 
 from fundusrt.errors import FundusRTError
 
-__all__ = ["ExportError", "ParityError", "RewriteDeclined", "RewriteMismatch"]
+__all__ = ["ExportError", "ParityError", "PrecisionError", "RewriteDeclined", "RewriteMismatch"]
 
 
 class RewriteDeclined(FundusRTError):
@@ -36,3 +37,9 @@ class ParityError(FundusRTError):
     """A rung of the parity ladder above its limit; no bundle is written."""
 
     code = "parity-error"
+
+
+class PrecisionError(FundusRTError):
+    """A precision in which a network does not keep its limit, however many layers stay in float32."""
+
+    code = "precision-error"

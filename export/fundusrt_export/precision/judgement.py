@@ -1,0 +1,153 @@
+"""How far a candidate is from the float32 answer on held-out tiles, and how far it may be (DESIGN, section 7).
+
+Dice of a reduced network is taken against the float32 network's own mask, all tiles in one pool: what a user sees is
+one mask of many tiles, and a tile with three marked pixels says nothing by itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+
+from fundusrt.agreement import at_least, at_most
+from fundusrt.backends.base import Array
+from fundusrt.backends.onnxruntime import OnnxRuntimeSession
+from fundusrt.certificate import Measurement
+from fundusrt.errors import InvalidInput
+from fundusrt_export.precision.report import ReducedPrecision, Task
+from fundusrt_export.precision.rounding import rounded_twin
+
+__all__ = ["LIMITS", "DiceJudge", "Judge", "Judgement", "PsnrJudge", "answers", "tile_sha256"]
+
+LIMITS: dict[tuple[Task, ReducedPrecision], float] = {
+    ("segmentation", "fp16"): 0.002,
+    ("segmentation", "bf16"): 0.005,
+    ("segmentation", "int8"): 0.005,
+    ("enhancement", "fp16"): 50.0,
+    ("enhancement", "bf16"): 40.0,
+    ("enhancement", "int8"): 40.0,
+}
+"""Largest Dice drop, or smallest PSNR in dB.
+
+40 dB is a root mean square error of 2.6 of 255 grey levels, about what storing the result as a JPEG file of good
+quality costs; bf16 has three bits less than fp16 and is held to the limits of int8.
+"""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A candidate's figure, and its mean squared distance to the float32 answer, which is finer and ranks layers."""
+
+    figure: Measurement
+    distance: float
+
+
+class Judge(ABC):
+    """Compares candidates with the float32 network on held-out tiles.
+
+    Args:
+        network: the float32 ONNX file.
+        tiles: (N, C, H, W) float32, none of which is used for calibration.
+        limit: of the figure.
+        threads: of ONNX Runtime, None for one per core.
+
+    Attributes:
+        limit: of the figure.
+        tiles_sha256: of each held-out tile.
+        measured_by: in words, for the report.
+    """
+
+    measured_by = "ONNX Runtime on the CPU; fp16 and bf16 as float32 arithmetic that rounds every reduced tensor"
+
+    def __init__(self, network: bytes, tiles: Array, *, limit: float, threads: int | None = None) -> None:
+        self.limit = limit
+        self._tiles, self._threads = tiles, threads
+        self.tiles_sha256 = frozenset(map(tile_sha256, tiles))
+        self._truth = answers(network, tiles, threads=threads)
+
+    def __call__(self, candidate: bytes) -> Judgement:
+        """Run a candidate on the held-out tiles; NaN and infinity are infinitely far away and never hold."""
+        given = answers(rounded_twin(candidate), self._tiles, threads=self._threads)
+        if not all(np.isfinite(answer).all() for answer in given):
+            return Judgement(self._figure(math.nan), math.inf)
+        squares = [np.square(a.astype(np.float64) - b).mean() for a, b in zip(given, self._truth, strict=True)]
+        return Judgement(self._figure(self._agreement(given, self._truth)), float(np.mean(squares)))
+
+    @abstractmethod
+    def _agreement(self, given: list[Array], truth: list[Array]) -> float:
+        """Return the figure of finite answers."""
+
+    @abstractmethod
+    def _figure(self, value: float) -> Measurement:
+        """Return a figure with its name and limit."""
+
+
+class DiceJudge(Judge):
+    """One minus Dice between the candidate's mask and the float32 mask, pooled over the tiles.
+
+    Args:
+        network: the float32 ONNX file; answers probabilities.
+        tiles: (N, C, H, W) float32 held-out tiles; at least one must hold a lesion.
+        threshold: probability from which a pixel is marked.
+        limit: largest drop.
+        threads: of ONNX Runtime.
+
+    Raises:
+        InvalidInput: no held-out tile holds a lesion, so that every candidate would agree.
+    """
+
+    def __init__(
+        self, network: bytes, tiles: Array, *, threshold: float, limit: float, threads: int | None = None
+    ) -> None:
+        super().__init__(network, tiles, limit=limit, threads=threads)
+        self._threshold = np.float32(threshold)
+        if not any((answer >= self._threshold).any() for answer in self._truth):
+            raise InvalidInput(
+                "held-out tiles",
+                got=f"{len(tiles)} tiles on which the float32 network marks nothing",
+                expected="at least one tile with a lesion",
+                fix="add tiles of diseased eyes; two empty masks always agree",
+            )
+
+    def _agreement(self, given: list[Array], truth: list[Array]) -> float:
+        common = marked = 0
+        for answer, right in zip(given, truth, strict=True):
+            ours, theirs = answer >= self._threshold, right >= self._threshold
+            common += int(np.count_nonzero(ours & theirs))
+            marked += int(np.count_nonzero(ours)) + int(np.count_nonzero(theirs))
+        return 1.0 - 2.0 * common / marked
+
+    def _figure(self, value: float) -> Measurement:
+        return at_most("Dice drop against the float32 mask", value, self.limit)
+
+
+class PsnrJudge(Judge):
+    """PSNR in dB between the candidate's image and the float32 image, both clipped to [0, 1], the worst tile counts."""
+
+    def _agreement(self, given: list[Array], truth: list[Array]) -> float:
+        return min(_psnr_db(np.clip(a, 0, 1), np.clip(b, 0, 1)) for a, b in zip(given, truth, strict=True))
+
+    def _figure(self, value: float) -> Measurement:
+        return at_least("PSNR against the float32 image, dB", value, self.limit)
+
+
+def answers(network: bytes, tiles: Array, *, threads: int | None = None) -> list[Array]:
+    """Run an ONNX file of one input and one output on each tile; returns its answers, each without the batch axis."""
+    session = OnnxRuntimeSession(network, source="candidate", threads=threads)
+    (feed,), (output,) = session.inputs, session.outputs
+    return [session.run({feed: tile[None]})[output][0] for tile in tiles]
+
+
+def tile_sha256(tiles: Array) -> str:
+    """Return the hash of one float32 tile, or of a stack of them; shapes are the network's."""
+    return hashlib.sha256(np.ascontiguousarray(tiles).tobytes()).hexdigest()
+
+
+def _psnr_db(image: Array, truth: Array) -> float:
+    error = float(np.square(image.astype(np.float64) - truth).mean())
+    # Equal images: as good as float32 can tell, and finite, since a figure must be.
+    return -10.0 * math.log10(max(error, 2.0**-48))

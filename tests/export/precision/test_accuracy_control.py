@@ -1,0 +1,80 @@
+"""The search by itself: candidates are sets of layers, harm is a number for each layer."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+
+from fundusrt.agreement import at_most
+from fundusrt_export.errors import PrecisionError
+from fundusrt_export.precision.accuracy_control import Controlled, control_accuracy
+from fundusrt_export.precision.judgement import Judgement
+
+LAYERS = ("a", "b", "c", "d", "e", "f", "g")
+
+
+def control(harm: dict[str, float], limit: float) -> tuple[Controlled, list[frozenset[str]]]:
+    """A file is the text of its reduced layers; its distance is the sum of their harms."""
+    judged: list[frozenset[str]] = []
+
+    def build(restored: frozenset[str]) -> bytes:
+        return "".join(layer for layer in LAYERS if layer not in restored).encode()
+
+    def judge(candidate: bytes) -> Judgement:
+        reduced = candidate.decode()
+        judged.append(frozenset(reduced))
+        value = sum(harm.get(layer, 0.0) for layer in reduced)
+        return Judgement(at_most("sum", value, limit), value)
+
+    said: list[str] = []
+    controlled = control_accuracy("int8", build, LAYERS, judge, said.append)
+    assert said
+    return controlled, judged
+
+
+def test_nothing_is_put_back_without_need() -> None:
+    controlled, judged = control({"c": 1.0}, limit=1.0)
+    assert controlled.restored == ()
+    assert controlled.content == b"abcdefg"
+    assert len(judged) == controlled.candidates == 1
+
+
+@pytest.mark.parametrize("count", range(1, 7))
+def test_the_fewest_and_most_harmful_go_back(count: int) -> None:
+    worst = ["d", "a", "g", "b", "f", "c"][:count]
+    controlled, judged = control({layer: 10.0 - rank for rank, layer in enumerate(worst)}, limit=0.5)
+    assert controlled.restored == tuple(worst)
+    assert controlled.judgement.figure.holds
+    assert not controlled.unrestored.figure.holds
+    assert len(judged) == controlled.candidates
+
+
+def test_every_pair_is_found() -> None:
+    for pair in itertools.combinations(LAYERS, 2):
+        assert set(control(dict.fromkeys(pair, 1.0), limit=0.0)[0].restored) == set(pair)
+
+
+def test_infinite_harm_comes_first() -> None:
+    controlled, _ = control({"a": 1.0, "e": math.inf}, limit=2.0)
+    assert controlled.restored == ("e",)
+
+
+def test_what_is_returned_was_judged() -> None:
+    controlled, judged = control({"b": 3.0, "f": 2.0}, limit=1.0)
+    assert frozenset(controlled.content.decode()) in judged
+
+
+def test_one_layer_at_least_stays_reduced() -> None:
+    with pytest.raises(PrecisionError) as raised:
+        control(dict.fromkeys(LAYERS, 1.0), limit=0.5)
+    assert str(raised.value) == (
+        "precision int8: got sum 1 with 6 of 7 layers in float32; expected at most 0.5; "
+        "export this network in fp16 or fp32"
+    )
+
+
+def test_no_layer_at_all() -> None:
+    with pytest.raises(PrecisionError, match="no layer that can be reduced"):
+        control_accuracy("fp16", lambda _: b"", (), lambda _: Judgement(at_most("sum", 0.0, 1.0), 0.0), print)
