@@ -4,14 +4,16 @@ FundusRTError
 ├── RewriteDeclined     a model that cannot be rewritten exactly; nothing was changed
 ├── RewriteMismatch     a rewrite whose result differs from the original
 ├── ExportError         an ONNX file that is not what it must be
-└── ParityError         a rung of the parity ladder that does not hold
+├── ParityError         a rung of the parity ladder that does not hold
+└── EngineBuildError    a network that the engine builder refuses, or a build that fails
+    └── BuildCancelled  a build that was told to stop
 """
 
 from __future__ import annotations
 
 from fundusrt.errors import FundusRTError
 
-__all__ = ["ExportError", "ParityError", "RewriteDeclined", "RewriteMismatch"]
+__all__ = ["BuildCancelled", "EngineBuildError", "ExportError", "ParityError", "RewriteDeclined", "RewriteMismatch"]
 
 
 class RewriteDeclined(FundusRTError):
@@ -36,3 +38,15 @@ class ParityError(FundusRTError):
     """A rung of the parity ladder above its limit; no bundle is written."""
 
     code = "parity-error"
+
+
+class EngineBuildError(FundusRTError):
+    """A network that TensorRT does not parse or build; `got` holds what its log said."""
+
+    code = "engine-build-error"
+
+
+class BuildCancelled(EngineBuildError):
+    """A build that was stopped by Ctrl-C or by the caller; nothing was stored."""
+
+    code = "build-cancelled"
