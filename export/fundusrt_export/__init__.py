@@ -6,7 +6,8 @@
     onnx_checks.py   what such a file must and must not hold
     parity/          the ladder: measured agreement from PyTorch to the final answer, and its certificate
     package.py       checkpoint to certified bundle
+    engines/         TensorRT engines of a bundle
     cli.py           `fundusrt export`
 
-Nothing here runs on a device: a deployed program needs `fundusrt` alone.
+Nothing here runs on a device, `engines/` excepted: a deployed program needs `fundusrt` alone.
 """

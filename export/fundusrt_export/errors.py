@@ -5,14 +5,24 @@ FundusRTError
 ├── RewriteMismatch     a rewrite whose result differs from the original
 ├── ExportError         an ONNX file that is not what it must be
 ├── ParityError         a rung of the parity ladder that does not hold
-└── PrecisionError      a precision in which a network does not keep its limit
+├── PrecisionError      a precision in which a network does not keep its limit
+└── EngineBuildError    a network that the engine builder refuses, or a build that fails
+    └── BuildCancelled  a build that was told to stop
 """
 
 from __future__ import annotations
 
 from fundusrt.errors import FundusRTError
 
-__all__ = ["ExportError", "ParityError", "PrecisionError", "RewriteDeclined", "RewriteMismatch"]
+__all__ = [
+    "BuildCancelled",
+    "EngineBuildError",
+    "ExportError",
+    "ParityError",
+    "PrecisionError",
+    "RewriteDeclined",
+    "RewriteMismatch",
+]
 
 
 class RewriteDeclined(FundusRTError):
@@ -43,3 +53,15 @@ class PrecisionError(FundusRTError):
     """A precision in which a network does not keep its limit, however many layers stay in float32."""
 
     code = "precision-error"
+
+
+class EngineBuildError(FundusRTError):
+    """A network that TensorRT does not parse or build; `got` holds what its log said."""
+
+    code = "engine-build-error"
+
+
+class BuildCancelled(EngineBuildError):
+    """A build that was stopped by Ctrl-C or by the caller; nothing was stored."""
+
+    code = "build-cancelled"

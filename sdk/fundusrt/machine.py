@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 import sys
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
+
+from fundusrt.engine_folder import default_engine_folder
+from fundusrt.nvidia_driver import probe_driver
 
 __all__ = ["Finding", "cpu_name", "examine"]
 
@@ -48,7 +50,9 @@ def examine() -> list[Finding]:
         _onnxruntime(),
         _one_onnxruntime(),
         _package("openvino", "backend openvino on the CPU", 'pip install "fundusrt[openvino]"'),
-        _package("tensorrt", "TensorRT engines (planned)"),
+        _package("tensorrt", "building TensorRT engines", 'pip install "fundusrt[tensorrt]"'),
+        _package("tensorrt-rtx-cu13", "building TensorRT-RTX engines", 'pip install "fundusrt[tensorrt-rtx]"'),
+        _engine_folder(),
         _driver(),
         _package("torch", "training and export", 'pip install "fundusrt[train,export]"'),
         _package("onnx", "export", 'pip install "fundusrt[export]"'),
@@ -87,13 +91,12 @@ def _one_onnxruntime() -> Finding:
     return Finding("onnxruntime wheels", ok, detail, "pip uninstall both, then install one of them", not ok)
 
 
+def _engine_folder() -> Finding:
+    return Finding("engine cache", True, str(default_engine_folder()))
+
+
 def _driver() -> Finding:
-    """Ask the CUDA driver itself; a runtime library may crash without one."""
-    try:
-        driver = ctypes.CDLL("libcuda.so.1" if os.name != "nt" else "nvcuda.dll")
-        status = int(driver.cuInit(0))
-    except OSError:
-        return Finding("NVIDIA driver", False, "not found: GPU backends (planned)")
-    if status != 0:
-        return Finding("NVIDIA driver", False, f"cuInit returned {status}: GPU backends (planned)")
-    return Finding("NVIDIA driver", True, "present")
+    driver = probe_driver()
+    if driver.problem is not None:
+        return Finding("NVIDIA driver", False, f"{driver.problem}: GPU backends (planned)")
+    return Finding("NVIDIA driver", True, ", ".join(f"{gpu.name} ({gpu.capability})" for gpu in driver.gpus))
