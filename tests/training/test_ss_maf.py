@@ -137,11 +137,24 @@ def test_refused_input(shape: tuple[int, ...]) -> None:
         ({"stream": "sr"}, "net.stream: got 'sr'"),
         ({"pool": 4}, "net.pool: got 4"),
         ({"d": 30}, "net.d: got 30 channels in 4 groups"),
+        ({"prior": 0.0}, "net.prior: got 0.0; expected a share between 0 and 1"),
+        ({"prior": float("nan")}, "net.prior: got nan"),
     ],
 )
 def test_refused_configuration(fields: dict[str, Any], text: str) -> None:
     with pytest.raises(UsageError, match=text):
         SsMafConfig(**fields)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_a_head_that_sees_nothing_answers_the_prior(classes: int) -> None:
+    network = SsMaf(SsMafConfig(classes=classes, prior=0.01, **SMALL))
+    with torch.no_grad():
+        logits = network.seg_head(torch.zeros(1, 4, 2, 2))[0, :, 0, 0]
+    p = torch.softmax(logits, dim=0)
+    torch.testing.assert_close(p[0], torch.tensor(0.99))
+    torch.testing.assert_close(p[1:], torch.full((classes - 1,), 0.01 / (classes - 1)))
+    assert logits[0] == -logits[1]
 
 
 @pytest.mark.parametrize("pool", [2, 3])

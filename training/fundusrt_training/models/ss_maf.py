@@ -16,6 +16,7 @@ At test time only encoder, segmentation decoder and segmentation head run.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, cast
 
@@ -47,6 +48,9 @@ class SsMafConfig:
         k: groups of channels there, one for each dilation.
         residual: whether the fusion's convolutions add their input (in the code, not in the text).
         relu: whether a ReLU follows (in the code, not in the text).
+        prior: share of pixels that the untrained head gives to the classes after the background; None for the usual
+            random biases, the authors' code. The first steps then need not push every pixel to the background, which
+            in a narrow network can cost every feature that speaks for a lesion (docs/tables.md).
     """
 
     in_channels: int = 3
@@ -59,6 +63,7 @@ class SsMafConfig:
     k: int = 4
     residual: bool = True
     relu: bool = True
+    prior: float | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("in_channels", 1), ("base", 2), ("classes", 2), ("up", 1), ("d", 1), ("k", 1)):
@@ -68,6 +73,8 @@ class SsMafConfig:
             raise UsageError("net.stream", got=repr(self.stream), expected=", ".join(_STREAMS))
         if self.pool not in (2, 3):
             raise UsageError("net.pool", got=self.pool, expected="2 or 3")
+        if self.prior is not None and not 0.0 < self.prior < 1.0:
+            raise UsageError("net.prior", got=self.prior, expected="a share between 0 and 1, or null")
         if self.d % self.k:
             raise UsageError("net.d", got=f"{self.d} channels in {self.k} groups", expected="a multiple of net.k")
 
@@ -193,6 +200,18 @@ class SegmentationHead(nn.Module):
         self.conv = nn.Conv2d(channels, classes, 1)
         self.up = up
 
+    def start_at(self, prior: float) -> None:
+        """Set the biases so that features of zero give the classes after the background `prior` in all.
+
+        The background's bias is the opposite of the others', so that the sigmoids of the RMI loss start low and high.
+        """
+        bias = cast(Tensor, self.conv.bias)
+        lesions = len(bias) - 1
+        half = 0.5 * math.log(lesions * (1.0 - prior) / prior)
+        with torch.no_grad():
+            bias.fill_(-half)
+            bias[0] = half
+
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, 64, H, W) to logits (N, classes, rH, rW)."""
         logits = self.conv(x)  # (N, classes, H, W)
@@ -258,6 +277,8 @@ class SsMaf(nn.Module):
         self.encoder = Encoder(config)
         self.seg_decoder = Decoder(config)
         self.seg_head = SegmentationHead(config.base, config.classes, 1 if config.stream == "unet" else config.up)
+        if config.prior is not None:
+            self.seg_head.start_at(config.prior)
         if config.stream in ("unet_interp_sr", "full"):
             self.sr_decoder = Decoder(config)
             self.sr_head = SuperResolutionHead(config.base, config.up)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,9 @@ class SsMafTask(Task):
         return self._module
 
     def start_from(self, state: dict[str, Tensor], config: dict[str, Any]) -> None:
-        """Begin with another run's network."""
-        refuse_other_network(SsMafConfig.from_dict(config).net, self.config.net, "net")
+        """Begin with another run's network; how that one began does not matter."""
+        before = dataclasses.replace(SsMafConfig.from_dict(config).net, prior=self.config.net.prior)
+        refuse_other_network(before, self.config.net, "net")
         self.module.load_weights(state)
 
     def prepare(self, data: Path, val: Path | None, cache: Path) -> None:
