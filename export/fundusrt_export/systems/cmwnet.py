@@ -14,15 +14,24 @@ from fundusrt.backends.onnxruntime import OnnxRuntimeSession
 from fundusrt.image import FundusImage
 from fundusrt.manifest import AnyManifest, CmwnetGolden, CmwnetManifest, FileRecord
 from fundusrt.pipeline import SegmentationPipeline
-from fundusrt_export.branch import FORMS, DeployedBranch, Form, deployed_form
+from fundusrt_export.branch import FORMS, DeployedBranch, Form, deployed_form, uniform_noise, with_normalisation
 from fundusrt_export.checkpoint_networks import ROLES, TrainedSystem, load_trained
 from fundusrt_export.errors import RewriteDeclined
 from fundusrt_export.golden_vectors import golden_angiogram, stored_array, stored_map, stored_mask, stored_picture
 from fundusrt_export.model_card import BundleInfo, BundleWords
 from fundusrt_export.onnx_export import OUTPUT, export_branch
-from fundusrt_export.parity import ParityInputs, tiled_to_stitched, torch_to_onnxruntime, wavelet_rewrite
+from fundusrt_export.parity import (
+    ParityInputs,
+    require_same_network,
+    tiled_to_stitched,
+    torch_to_onnxruntime,
+    wavelet_matrix,
+    wavelet_rewrite,
+)
 from fundusrt_export.parity.inputs import Role
 from fundusrt_export.parity.reference import ReferenceMaps, run_reference
+from fundusrt_export.parity.refinement import refinement
+from fundusrt_export.parity.task import mask_task
 from fundusrt_export.systems.system_export import (
     IDENTITY,
     Measured,
@@ -127,7 +136,10 @@ class CmwnetExport(SystemExport):
 
         progress(f"rewriting the wavelet steps ({self._form} form)")
         rewritten: dict[Role, Mapping[str, nn.Module]] = {role: self._forms(role, inputs) for role in ROLES}
-        rungs = [wavelet_rewrite(networks, rewritten, inputs)]
+        forms = {f"{role}, {form}": network for role in ROLES for form, network in rewritten[role].items()}
+        rungs = [wavelet_matrix(forms, config.unet.wave, config.unet.dwt_mode)]
+        progress(summary(rungs[-1]))
+        rungs.append(wavelet_rewrite(networks, rewritten, inputs))
         progress(summary(rungs[-1]))
 
         progress("exporting to ONNX")
@@ -141,12 +153,17 @@ class CmwnetExport(SystemExport):
         exported = {role: DeployedBranch(rewritten[role][self._form]) for role in ROLES}
         rungs.append(torch_to_onnxruntime(exported, sessions, inputs))
         progress(summary(rungs[-1]))
+        contents = {role: files[f"{role}.onnx"] for role in ROLES}
+        require_same_network(rungs[-1], lambda: self._as_exported(rewritten), contents, inputs)
 
         progress("running the whole system in PyTorch")
         reference = [run_reference(networks["large"], networks["small"], image, manifest) for image in images]
         with SegmentationPipeline(manifest, sessions["large"], sessions["small"], dict(IDENTITY)) as pipeline:
-            rungs.append(tiled_to_stitched(pipeline, reference, images))
-        progress(summary(rungs[-1]))
+            last = [tiled_to_stitched(pipeline, reference, images), refinement(pipeline, reference[0], images[0])]
+            made = [(expected.mask, pipeline(image).mask) for expected, image in zip(reference, images, strict=True)]
+        for rung in (*last, mask_task(made, images)):
+            rungs.append(rung)
+            progress(summary(rung))
         return Measured(files, tuple(rungs), _golden_files(images[0], reference[0]))
 
     def card_rows(self) -> list[tuple[str, str]]:
@@ -156,6 +173,15 @@ class CmwnetExport(SystemExport):
             ("system", "CMWNet: two UNet-Wavelet branches (whole image, tiles), CGNR, fusion"),
             ("network", ", ".join(f"{key} {unet[key]}" for key in ("base", "levels", "wave") if key in unet)),
         ]
+
+    def _as_exported(self, rewritten: Mapping[Role, Mapping[str, nn.Module]]) -> dict[str, nn.Module]:
+        """Return what `export_branch` traces: the normalisation in two passes too."""
+        networks = self.trained.networks
+        noise = {role: uniform_noise(networks[role], self.sizes[role]) for role in ROLES}
+        return {
+            role: DeployedBranch(with_normalisation(rewritten[role][self._form], "two_pass", noise[role]))
+            for role in ROLES
+        }
 
     def _forms(self, role: Role, inputs: ParityInputs) -> Mapping[str, nn.Module]:
         """Return every form the network has; the one that is exported is a must."""

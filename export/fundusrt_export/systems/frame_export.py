@@ -15,7 +15,7 @@ from fundusrt.image import FundusImage
 from fundusrt.manifest import AnyManifest, FileRecord, FrameGolden, FrameManifest, FrameSpec, InputSpec, NetworkSpec
 from fundusrt_export.golden_vectors import golden_photograph
 from fundusrt_export.model_card import BundleInfo
-from fundusrt_export.parity import ParityInputs, deployed_form, torch_to_onnxruntime
+from fundusrt_export.parity import ParityInputs, deployed_form, require_same_network, torch_to_onnxruntime
 from fundusrt_export.systems.system_export import (
     Measured,
     Progress,
@@ -90,13 +90,16 @@ class FrameExport(SystemExport, Generic[M]):
         progress("exporting to ONNX")
         content = self.to_onnx(deployed)
         session = OnnxRuntimeSession(content, source=self.file, threads=threads)
-        rungs.append(torch_to_onnxruntime({name: self.answering(deployed)}, {name: session}, inputs))
+        answering = {name: self.answering(deployed)}
+        rungs.append(torch_to_onnxruntime(answering, {name: session}, inputs))
         progress(summary(rungs[-1]))
+        require_same_network(rungs[-1], lambda: answering, {name: content}, inputs)
 
         progress("running the whole system in PyTorch")
-        rung, golden = self.end_to_end(manifest, session, images)
-        rungs.append(rung)
-        progress(summary(rung))
+        measured, golden = self.end_to_end(manifest, session, images)
+        for rung in measured:
+            rungs.append(rung)
+            progress(summary(rung))
         return Measured({self.file: content}, tuple(rungs), golden)
 
     @abstractmethod
@@ -130,5 +133,5 @@ class FrameExport(SystemExport, Generic[M]):
     @abstractmethod
     def end_to_end(
         self, manifest: M, session: OnnxRuntimeSession, images: Sequence[FundusImage]
-    ) -> tuple[Rung, dict[str, bytes]]:
-        """Return the last rung, and the golden files of the first image."""
+    ) -> tuple[list[Rung], dict[str, bytes]]:
+        """Return the last rungs, `end-to-end` and `task`, and the golden files of the first image."""
