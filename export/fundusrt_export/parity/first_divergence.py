@@ -2,9 +2,11 @@
 
 Values are recognised, not paired by name: a value of the graph is *confirmed* where the reference has the same numbers
 in the same order. A rewrite may compute a layer in steps that the reference does not have; such a value is sound where
-a value made of it is confirmed. The first value that is neither is where the graph leaves the reference. All values
-are looked at, in the graph's order: a fault may be hidden further on (a clipped value, an unused channel), so that
-bisection would step over it.
+a value made of it, and no smaller, is confirmed (a mean of it would tell nothing), unless the reference computes from
+the same inputs, as its very next step, something of that size that the graph has nowhere: a factor that the next
+normalisation undoes is at fault all the same. The first value that is neither is where the graph leaves the reference.
+All values are looked at, in the graph's order: a fault may be hidden further on (a clipped value, an unused channel),
+so that bisection would step over it.
 """
 
 from __future__ import annotations
@@ -74,26 +76,15 @@ def first_divergence(
     """
     model = onnx.load_model_from_string(content)
     graph = model.graph
-    by_size: dict[int, list[int]] = {}
-    for index, traced in enumerate(reference):
-        by_size.setdefault(traced.values.size, []).append(index)
-    matched: dict[str, int] = {}
-    sound: set[str] = set()
-    for name, values in onnx_values(model, [name for node in graph.node for name in node.output], feed):
-        if not np.issubdtype(values.dtype, np.floating):
-            sound.add(name)
-            continue
-        found = [i for i in by_size.get(values.size, ()) if _relative(reference[i].values, values) <= limit]
-        if found:
-            matched[name] = found[0]
-            sound.add(name)
-    for node in reversed(graph.node):
-        if sound & set(node.output):
-            sound.update(node.input)
+    found = _recognise(reference, model, feed, limit)
     for node in graph.node:
+        step = _next_step(node, graph, found)
+        missed = reference[step].values.size if 0 <= step < len(reference) and step not in found.known else -1
         for name in node.output:
-            if name and name not in sound:
-                return _at_node(model, node, name, reference, matched, feed, limit)
+            # What is new in the graph only, or nothing new at all: a layer that does nothing repeats its input.
+            replaced = found.places.get(name, -1) < step and found.sizes.get(name) == missed
+            if name and (name not in found.sound or replaced):
+                return _at_node(model, node, name, reference, found, feed, limit)
     made = _answer(content, feed)
     difference = _relative(reference[-1].values, made)
     if difference <= limit:
@@ -114,12 +105,71 @@ def first_divergence(
     )
 
 
+@dataclass
+class _Recognised:
+    """What is known of a graph's values.
+
+    Attributes:
+        places: of each confirmed value in the reference; of equal values in a row, the last.
+        known: places of the reference whose value the graph has.
+        sizes: of each value.
+        sound: values that are confirmed, or that a confirmed one is made of.
+    """
+
+    places: dict[str, int]
+    known: set[int]
+    sizes: dict[str, int]
+    sound: set[str]
+
+
+def _recognise(
+    reference: Sequence[TracedTensor], model: onnx.ModelProto, feed: npt.NDArray[np.float32], limit: float
+) -> _Recognised:
+    graph = model.graph
+    found = _Recognised({}, set(), {}, set())
+    by_size: dict[int, list[int]] = {}
+    for index, traced in enumerate(reference):
+        by_size.setdefault(traced.values.size, []).append(index)
+
+    def recognise(name: str, values: Values) -> None:
+        found.sizes[name] = values.size
+        if not np.issubdtype(values.dtype, np.floating):
+            found.sound.add(name)
+            return
+        equal = [i for i in by_size.get(values.size, ()) if _relative(reference[i].values, values) <= limit]
+        if equal:
+            place = equal[0]
+            while place + 1 in equal:
+                place += 1
+            found.places[name] = place
+            found.known.update(equal)
+            found.sound.add(name)
+
+    recognise(graph.input[0].name, feed)
+    found.places.setdefault(graph.input[0].name, -1)
+    for name, values in onnx_values(model, [name for node in graph.node for name in node.output], feed):
+        recognise(name, values)
+    for node in reversed(graph.node):
+        confirmed = max((found.sizes[name] for name in node.output if name in found.sound), default=-1)
+        found.sound.update(name for name in node.input if found.sizes.get(name, 0) <= confirmed)
+    return found
+
+
+def _next_step(node: onnx.NodeProto, graph: onnx.GraphProto, found: _Recognised) -> int:
+    """Return the place in the reference right after the last of a node's inputs; -1 where one has no place there."""
+    constants = {tensor.name for tensor in graph.initializer}
+    inputs = [name for name in node.input if name and name not in constants]
+    if not inputs or not all(name in found.places for name in inputs):
+        return -1
+    return max(found.places[name] for name in inputs) + 1
+
+
 def _at_node(
     model: onnx.ModelProto,
     node: onnx.NodeProto,
     name: str,
     reference: Sequence[TracedTensor],
-    matched: dict[str, int],
+    found: _Recognised,
     feed: npt.NDArray[np.float32],
     limit: float,
 ) -> Divergence:
@@ -130,7 +180,7 @@ def _at_node(
     values = dict(onnx_values(model, [*(value for value in inputs if value in computed), name], feed))
     feeds = {value: values.get(value, feed) for value in inputs}
     made = values[name]
-    expected = _expected(reference, made, matched, inputs)
+    expected = _expected(reference, made, found, inputs)
     return Divergence(
         tensor=name,
         node=node.name,
@@ -146,12 +196,11 @@ def _at_node(
 
 
 def _expected(
-    reference: Sequence[TracedTensor], made: Values, matched: dict[str, int], inputs: Sequence[str]
+    reference: Sequence[TracedTensor], made: Values, found: _Recognised, inputs: Sequence[str]
 ) -> TracedTensor:
     """Return what the reference computes there: its next value of this size that the graph has nowhere."""
-    after = max((matched[name] for name in inputs if name in matched), default=-1)
-    known = set(matched.values())
-    later = [traced for index, traced in enumerate(reference) if index > after and index not in known]
+    after = max((found.places[name] for name in inputs if name in found.places), default=-1)
+    later = [traced for index, traced in enumerate(reference) if index > after and index not in found.known]
     same_size = [traced for traced in later if traced.values.size == made.size]
     return next(iter([*same_size, *later, reference[-1]]))
 

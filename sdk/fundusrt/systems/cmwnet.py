@@ -63,21 +63,16 @@ class CmwnetSystem(System[CmwnetManifest, SegmentationPipeline]):
         jumps = seam_difference(bundle.read_array(golden.small), p_grid, manifest.tile.size)
         seam = Figure(measured(rung, "seam", jumps), (rung, limit_of(rung, "seam").metric))
         alone = largest_difference(tiles_one_by_one(pipeline, on_grid), p_grid)
-        size = eye.height, eye.width
-        refined = cgnr_rung(
-            pipeline.upsample(p_whole, *size), pipeline.upsample(p_grid, *size), manifest.postprocess, {}
-        )
+        p_large, p_small = (pipeline.upsample(p, eye.height, eye.width) for p in (p_whole, p_grid))
+        refined = cgnr_rung(p_large, p_small, manifest.postprocess, {})
+        switched = tuple(Figure(each, ("cgnr", each.metric)) for each in refined.measurements)
         return [
             compare_map(
                 "network-large", p_whole, bundle, golden.large, certified=(rung, "whole-image map: max |difference|")
             ),
             tiles._replace(figures=(*tiles.figures, seam)),
             Comparison("stitched", LADDER["stitched"].compares, (Figure(measured("stitched", "difference", alone)),)),
-            Comparison(
-                refined.name,
-                refined.compares,
-                tuple(Figure(each, ("cgnr", each.metric)) for each in refined.measurements),
-            ),
+            Comparison(refined.name, refined.compares, switched),
             compare_mask(pipeline(eye).mask, bundle, golden.mask, certified=rung),
         ]
 
