@@ -21,7 +21,7 @@ from fundusrt_export.branch import Form
 from fundusrt_export.bundle_writer import check_target, staged_bundle
 from fundusrt_export.errors import ParityError
 from fundusrt_export.model_card import BundleInfo, complete, failure_pictures, model_card
-from fundusrt_export.parity import make_certificate
+from fundusrt_export.parity import DivergenceError, make_certificate
 from fundusrt_export.passes import graph_statistics
 from fundusrt_export.systems import open_checkpoint
 from fundusrt_export.systems.system_export import CERTIFICATE, MODEL_CARD, Progress, SystemExport
@@ -69,7 +69,8 @@ def export_bundle(
         InvalidInput: the checkpoint, an image or a failure's picture cannot be used.
         RewriteDeclined, RewriteMismatch, ExportError: the network has no exact form, or its export is not what it
             must be.
-        ParityError: a rung does not hold.
+        ParityError: a rung does not hold. Where the ONNX file is at fault (`DivergenceError`), the folder
+            `NAME-divergence` beside `out` has the layer and shows it.
         OutputError: `out` cannot be written, or exists.
         UsageError: an option the system does not have, or a value it refuses.
         BackendUnavailable: a target is OpenVINO, and it is not installed.
@@ -83,7 +84,10 @@ def export_bundle(
     pictures = failure_pictures(info)
     draft = _manifest(system, info, {})
     images = [system.golden_image(golden), *(_unnamed(read_image(path), k) for k, path in enumerate(parity_images))]
-    measured = system.measure(images, draft, threads=threads, progress=progress)
+    try:
+        measured = system.measure(images, draft, threads=threads, progress=progress)
+    except DivergenceError as error:
+        raise error.saved(out.parent / f"{out.stem}-divergence") from error
 
     files = {**measured.networks, **measured.golden, **pictures}
     files[MODEL_CARD] = model_card(

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fundusrt.certificate import Measurement
+from fundusrt.ladder import limit_of
 
-__all__ = ["at_least", "at_most", "largest_difference", "share_off"]
+__all__ = ["at_least", "at_most", "largest_difference", "measured", "share_off"]
 
 Values = npt.NDArray[Any]
 
@@ -23,6 +24,20 @@ def at_most(metric: str, value: float, limit: float) -> Measurement:
 def at_least(metric: str, value: float, limit: float) -> Measurement:
     """Return a figure that must reach its limit."""
     return Measurement(metric=metric, value=value, limit=limit, bound="at_least")
+
+
+def measured(rung: str, limit: str, value: float, prefix: str = "") -> Measurement:
+    """Return a figure against its limit in the ladder's table.
+
+    Args:
+        rung: the rung's name.
+        limit: the limit's name in it.
+        value: what was measured.
+        prefix: what was compared, where the rung compares several things.
+    """
+    kind = limit_of(rung, limit)
+    metric = f"{prefix}: {kind.metric}" if prefix else kind.metric
+    return Measurement(metric=metric, value=value, limit=kind.value, bound=kind.bound)
 
 
 def largest_difference(reference: Values, other: Values) -> float:

@@ -13,15 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fundusrt.errors import CertificateError
+from fundusrt.ladder import loosest
 
 if TYPE_CHECKING:
     from fundusrt.manifest import BundleManifest
 
 __all__ = ["Certificate", "Measurement", "Rung", "check_certificate", "missing_rungs"]
-
-# Looser limits than these are refused even if the certificate itself states them: a limit is not a matter of taste.
-LOOSEST_AT_MOST = 1e-3
-LOOSEST_AT_LEAST = 0.99
 
 
 class _Frozen(BaseModel):
@@ -104,9 +101,10 @@ def check_certificate(content: bytes, manifest: BundleManifest, source: str) -> 
         raise _refusal(subject, f"no rung {', '.join(missing)}", f"the rungs {', '.join(manifest.needed_rungs())}")
     for rung in certificate.rungs:
         for measurement in rung.measurements:
-            sign, limit = ">=", max(measurement.limit, LOOSEST_AT_LEAST)
+            # A looser limit is refused even if the certificate itself states it.
+            sign, limit = ">=", max(measurement.limit, loosest(rung.name, "at_least"))
             if measurement.bound == "at_most":
-                sign, limit = "<=", min(measurement.limit, LOOSEST_AT_MOST)
+                sign, limit = "<=", min(measurement.limit, loosest(rung.name, "at_most"))
             if limit != measurement.limit or not measurement.holds:
                 raise _refusal(
                     f"{subject}, rung {rung.name}",

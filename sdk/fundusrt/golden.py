@@ -6,15 +6,16 @@ from fundusrt.agreement import share_off
 from fundusrt.bundle import Bundle
 from fundusrt.errors import BundleError, InvalidInput
 from fundusrt.image import FundusImage, from_array
+from fundusrt.ladder import limit_of
 from fundusrt.systems import system_of
 
-__all__ = ["check_preprocessing", "golden_image"]
+__all__ = ["check_preprocessing", "golden_image", "preprocessing_shares"]
 
 # Pre-processing is integer work but for OpenCV's averages and cubic weights: a half may round either way from build to
 # build.
 MAX_LEVELS = 1
 # A rim pixel of the field of view may fall on the other side; nothing else may.
-MAX_OUTLIERS = 1e-3
+MAX_OUTLIERS = limit_of("preprocessing", "share").value
 
 
 def golden_image(bundle: Bundle) -> FundusImage:
@@ -33,24 +34,32 @@ def golden_image(bundle: Bundle) -> FundusImage:
         ) from error
 
 
-def check_preprocessing(bundle: Bundle) -> dict[str, float]:
+def preprocessing_shares(bundle: Bundle) -> dict[str, float]:
     """Pre-process the golden image here and compare with what the export recorded.
 
     Returns:
         Share of differing pixels (by more than one grey level) of each pre-processed array, by stage.
+    """
+    manifest = bundle.manifest
+    made = system_of(manifest).preprocessed(manifest, golden_image(bundle))
+    return {
+        stage: share_off(bundle.read_array(name), made[stage], MAX_LEVELS)
+        for stage, name in manifest.golden.preprocessed.items()
+    }
+
+
+def check_preprocessing(bundle: Bundle) -> dict[str, float]:
+    """Return `preprocessing_shares`, or refuse the bundle.
 
     Raises:
         BundleError: this installation pre-processes differently from the one that made the bundle.
     """
-    manifest = bundle.manifest
-    made = system_of(manifest).preprocessed(manifest, golden_image(bundle))
-    shares: dict[str, float] = {}
-    for stage, name in manifest.golden.preprocessed.items():
-        shares[stage] = share_off(bundle.read_array(name), made[stage], MAX_LEVELS)
-        if not shares[stage] <= MAX_OUTLIERS:
+    shares = preprocessing_shares(bundle)
+    for stage, share in shares.items():
+        if not share <= MAX_OUTLIERS:
             raise BundleError(
                 f"{bundle.source}, golden pre-processing, {stage}",
-                got=f"{100.0 * shares[stage]:.3f} % of the pixels off by more than {MAX_LEVELS} grey level",
+                got=f"{100.0 * share:.3f} % of the pixels off by more than {MAX_LEVELS} grey level",
                 expected=f"at most {100.0 * MAX_OUTLIERS} %",
                 fix="use the package versions of the certificate (`fundusrt inspect`), or export the bundle again",
             )

@@ -38,11 +38,13 @@ def rewritten(originals: dict[str, UNetWavelet]) -> dict[str, dict[str, nn.Modul
 
 
 @pytest.fixture(scope="session")
-def sessions(originals: dict[str, UNetWavelet]) -> dict[str, InferenceSession]:
-    return {
-        role: OnnxRuntimeSession(export_branch(net, size_px=SIDE), source=role, threads=1)
-        for role, net in originals.items()
-    }
+def files(originals: dict[str, UNetWavelet]) -> dict[str, bytes]:
+    return {role: export_branch(net, size_px=SIDE) for role, net in originals.items()}
+
+
+@pytest.fixture(scope="session")
+def sessions(files: dict[str, bytes]) -> dict[str, InferenceSession]:
+    return {role: OnnxRuntimeSession(content, source=role, threads=1) for role, content in files.items()}
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,7 @@ def manifest() -> CmwnetManifest:
         for role in ROLES
     }
     return CmwnetManifest.model_construct(
+        system="cmwnet",
         preprocess=CONFIG.preprocess_spec(),
         tile=CONFIG.tile_spec(),
         whole_image=CONFIG.whole_spec(),

@@ -11,21 +11,25 @@ import torch
 
 from fundusrt.certificate import Measurement, Rung
 from fundusrt.image import FundusImage
+from fundusrt.ladder import AFTER_THE_NEXT_EXPORT
 from fundusrt.manifest import CmwnetManifest, SsMafManifest
-from fundusrt_export.branch import DeployedBranch
+from fundusrt_export.branch import FORMS, DeployedBranch
 from fundusrt_export.errors import ParityError
 from fundusrt_export.parity import (
     ParityInputs,
     require_all,
     tiled_to_stitched,
     torch_to_onnxruntime,
+    wavelet_matrix,
     wavelet_rewrite,
 )
 from fundusrt_export.parity.reference import ReferenceMaps
+from fundusrt_export.parity.refinement import refinement
+from fundusrt_export.parity.task import mask_task
 from tests.export.small_system import SIDE
 from tests.parity.small_ladder import failing, manifest, pipeline_over
 
-RUNGS = CmwnetManifest.required_rungs
+RUNGS = (*CmwnetManifest.required_rungs, *AFTER_THE_NEXT_EXPORT["cmwnet"])
 
 # --- honest
 
@@ -33,19 +37,23 @@ RUNGS = CmwnetManifest.required_rungs
 def test_an_honest_export_holds(
     originals: Any, rewritten: Any, sessions: Any, inputs: ParityInputs, reference: ReferenceMaps, image: FundusImage
 ) -> None:
+    pipeline = pipeline_over(sessions)
     rungs = [
         wavelet_rewrite(originals, rewritten, inputs),
         torch_to_onnxruntime(
             {role: DeployedBranch(forms["identity"]) for role, forms in rewritten.items()}, sessions, inputs
         ),
-        tiled_to_stitched(pipeline_over(sessions), [reference], [image]),
+        tiled_to_stitched(pipeline, [reference], [image]),
+        wavelet_matrix({form: rewritten["small"][form] for form in FORMS}, "haar", "zero"),
+        refinement(pipeline, reference, image),
+        mask_task([(reference.mask, pipeline(image).mask)], [image]),
     ]
-    assert [failing(rung) for rung in rungs] == [[], [], []]
+    assert [failing(rung) for rung in rungs] == [[]] * 6
     assert tuple(rung.name for rung in rungs) == RUNGS
     require_all(rungs, manifest())
-    assert [len(rung.measurements) for rung in rungs] == [8, 8, 5]
+    assert [len(rung.measurements) for rung in rungs] == [8, 8, 7, 14, 4, 2]
     # measured on real windows, and not trivially zero
-    assert len(inputs.windows["small"]) == 8
+    assert len(inputs.windows["small"]) == 9
     assert 0.1 < reference.mask.mean() < 0.9
     assert rungs[0].inputs == inputs.hashes()
     assert all(len(digest) == 64 for rung in rungs for digest in rung.inputs.values())
@@ -61,7 +69,7 @@ def rung(name: str, value: float = 0.0, limit: float = 1e-5) -> Rung:
 
 @pytest.mark.parametrize("value", [1.1e-5, math.nan, math.inf])
 def test_a_figure_that_does_not_hold_ends_the_export(value: float) -> None:
-    rungs = [rung(name) for name in RUNGS[:2]] + [rung(RUNGS[2], value)]
+    rungs = [rung(name, value if name == "tiled-to-stitched" else 0.0) for name in RUNGS]
     with pytest.raises(
         ParityError, match=r"rung tiled-to-stitched: got tiled-to-stitched: difference .*; expected <= 1e-05"
     ):
@@ -75,8 +83,9 @@ def test_a_missing_rung_ends_the_export(missing: str) -> None:
 
 
 def test_each_system_needs_its_own_rungs() -> None:
-    other = SsMafManifest.model_construct()
-    require_all([rung(name) for name in SsMafManifest.required_rungs], other)
+    other = SsMafManifest.model_construct(system="ss-maf", networks={})
+    own = (*SsMafManifest.required_rungs, *AFTER_THE_NEXT_EXPORT["ss-maf"])
+    require_all([rung(name) for name in own], other)
     with pytest.raises(ParityError, match=r"got no rung deployed-form, end-to-end; expected deployed-form, torch"):
         require_all([rung(name) for name in RUNGS], other)
 

@@ -53,6 +53,14 @@ def test_golden_answers_are_given_here(name: str) -> None:
     rungs = verify_bundle(name)
     assert [rung.name for rung in rungs if not rung.holds] == []
     assert len(rungs) >= 2
+    # the figures of the export stand beside those of this machine
+    exported = {rung.name: rung.measurements for rung in fundusrt.Bundle.open(name).certificate.rungs}
+    beside = {rung.name: rung.certified[0] for rung in rungs}
+    assert beside.pop("preprocessing") is None
+    answers = [figure for stage, figure in beside.items() if stage.startswith(("network", "mask"))]
+    assert answers
+    last = exported.get("tiled-to-stitched") or exported["end-to-end"]
+    assert all(figure in last for figure in answers)
 
 
 @pytest.mark.parametrize("name", LARGEST)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
-from fundusrt import BackendUnavailable, BundleError
+from fundusrt import BackendUnavailable, BundleError, load
 from fundusrt._tiny_onnx import pixel_classifier
-from fundusrt.verification import verify_bundle
+from fundusrt.backends.onnxruntime import OnnxRuntimeSession
+from fundusrt.stitching import Stitcher
+from fundusrt.verification import verify_bundle, verify_other_runtimes
 from tests.sdk.bundle_attacks import reseal
 
 
@@ -20,9 +24,82 @@ def failed(folder: Path) -> list[str]:
 
 def test_an_honest_bundle_holds(tiny: Path) -> None:
     rungs = verify_bundle(str(tiny))
-    assert [rung.name for rung in rungs] == ["preprocessing", "network-large", "network-small", "mask"]
+    assert [rung.name for rung in rungs] == [
+        "preprocessing",
+        "network-large",
+        "network-small",
+        "stitched",
+        "cgnr",
+        "mask",
+    ]
     assert all(rung.holds for rung in rungs)
     assert all(list(rung.inputs) == ["golden/image.png"] for rung in rungs)
+    assert all(len(rung.measurements) == len(rung.certified) for rung in rungs)
+
+
+def test_preprocessing_that_differs_ends_the_ladder(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fundusrt.preprocess.gamma_table", lambda gamma: np.arange(256, dtype=np.uint8))
+    (rung,) = verify_bundle(str(tiny))
+    assert rung.name == "preprocessing"
+    assert [measurement.holds for measurement in rung.measurements] == [False, False]
+    with pytest.raises(BundleError, match="golden pre-processing, grid"):
+        load(tiny)
+
+
+def test_a_stitcher_that_displaces_tiles(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add = Stitcher.add
+    monkeypatch.setattr(Stitcher, "add", lambda self, tile, values: add(self, tile, np.roll(values, 1, axis=0)))
+    assert failed(tiny)[:2] == ["network-small", "stitched"]
+
+
+def test_a_refinement_that_differs(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fundusrt.cgnr_definition.cgnr", lambda base, guide, mode: base | guide)
+    assert failed(tiny) == ["cgnr"]
+
+
+# --- other runtimes
+
+
+def with_another_runtime(folder: Path) -> None:
+    content = json.loads((folder / "bundle.json").read_text())
+    for network in content["networks"].values():
+        (variant,) = network["variants"]
+        network["variants"] = [variant, {**variant, "target": "openvino"}]
+    reseal(folder, networks=content["networks"])
+
+
+def test_a_runtime_that_this_version_lacks_is_named(tiny_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_another_runtime(tiny_copy)
+    monkeypatch.setattr("fundusrt.verification.BACKENDS", ("onnxruntime",))
+    others = verify_other_runtimes(str(tiny_copy))
+    assert others.rungs == []
+    assert others.not_measured == {"openvino": "this version has no such backend"}
+
+
+@pytest.mark.parametrize("change", [0.0, 3e-4])
+def test_another_runtime_climbs_the_same_ladder(
+    tiny_copy: Path, monkeypatch: pytest.MonkeyPatch, change: float
+) -> None:
+    with_another_runtime(tiny_copy)
+
+    class Other(OnnxRuntimeSession):
+        def run(self, feeds: Any) -> Any:
+            return {name: np.abs(values - np.float32(change)) for name, values in super().run(feeds).items()}
+
+    def open_other(backend: str, device: str, model: bytes, *, source: str, threads: int | None) -> Any:
+        kind = Other if backend == "openvino" else OnnxRuntimeSession
+        return kind(model, source=source, threads=threads)
+
+    for module in ("loading", "verification"):
+        monkeypatch.setattr(f"fundusrt.{module}.BACKENDS", ("onnxruntime", "openvino"), raising=False)
+    monkeypatch.setattr("fundusrt.loading.require_backend", lambda backend, device: None)
+    monkeypatch.setattr("fundusrt.loading.open_session", open_other)
+    assert failed(tiny_copy) == []
+    others = verify_other_runtimes(str(tiny_copy))
+    assert others.not_measured == {}
+    assert len(others.rungs) == 5
+    red = [rung.name for rung in others.rungs if not rung.holds]
+    assert red[:2] == (["openvino: network-large", "openvino: network-small"] if change else [])
 
 
 @pytest.mark.parametrize("role", ["large", "small"])

@@ -1,18 +1,17 @@
-"""First rung of the systems without wavelets: the network as trained against its pruned and rewritten form."""
+"""R1 of the systems without wavelets: the network as trained against its pruned and rewritten form."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
-from fundusrt.agreement import at_most, largest_difference
+from fundusrt.agreement import largest_difference, measured
 from fundusrt.certificate import Rung
 from fundusrt_export.parity.inputs import ParityInputs
 
-__all__ = ["LEAST_SPAN", "LIMIT", "NAME", "deployed_form"]
+__all__ = ["LEAST_SPAN", "NAME", "deployed_form"]
 
 NAME = "deployed-form"
-LIMIT = 1e-5
 LEAST_SPAN = 1.0
 
 
@@ -36,5 +35,5 @@ def deployed_form(trained: nn.Module, deployed: nn.Module, inputs: ParityInputs,
         reference = trained(tensor).numpy()
         low, high = min(low, float(reference.min())), max(high, float(reference.max()))
         worst = max(worst, largest_difference(reference, deployed(tensor).numpy()))
-    figure = at_most("max |difference| / range", worst / max(high - low, LEAST_SPAN), LIMIT)
+    figure = measured(NAME, "difference", worst / max(high - low, LEAST_SPAN))
     return Rung(name=NAME, compares=compares, inputs=inputs.hashes(), measurements=(figure,))

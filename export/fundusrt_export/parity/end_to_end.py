@@ -1,4 +1,4 @@
-"""Last rung of the systems that see one frame: the deployed pipeline against the whole system in plain PyTorch."""
+"""R5 of the systems that see one frame: the deployed pipeline against the whole system in plain PyTorch."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from fundusrt.certificate import Measurement, Rung
 from fundusrt.enhancement_pipeline import EnhancementPipeline
 from fundusrt.exudate_pipeline import ExudatePipeline
 from fundusrt.image import FundusImage
+from fundusrt.ladder import limit_of
 from fundusrt_export.parity.frame_reference import EnhancementReference, ExudateReference
 from fundusrt_export.parity.inputs import array_sha256
 
-__all__ = ["FLIPPED_LIMIT", "LEVEL_LIMIT", "LIMIT", "NAME", "enhancement_end_to_end", "exudate_end_to_end"]
+__all__ = ["LEVEL_LIMIT", "NAME", "enhancement_end_to_end", "exudate_end_to_end"]
 
 NAME = "end-to-end"
 COMPARES = "the whole system in plain PyTorch as trained, and the pipeline over the exported file"
-LIMIT = 1e-4
-# A probability within rounding of the threshold may fall on either side: 10 px a megapixel.
-FLIPPED_LIMIT = 1e-5
+LIMIT = limit_of(NAME, "difference").value
+FLIPPED_LIMIT = limit_of(NAME, "flipped").value
 # Beyond the half level of rounding: LIMIT in grey levels, of a change of at most 3 white levels.
 LEVEL_LIMIT = 0.5 + 3 * 255 * LIMIT
 

@@ -51,7 +51,7 @@ class ParityInputs:
     def of(
         cls, images: Iterable[FundusImage], preprocess: PreprocessSpec, tile: TileSpec, whole: WholeImageSpec
     ) -> ParityInputs:
-        """Take the whole image and up to `MOST_TILES` tiles of each image, and add a black and a white window."""
+        """Take the whole image and up to `MOST_TILES` tiles of each image, and add black, white and coloured ones."""
         images = tuple(images)
         large: dict[str, Bytes] = {}
         small: dict[str, Bytes] = {}
@@ -63,16 +63,19 @@ class ParityInputs:
             for index in sorted(set(np.linspace(0, len(tiles) - 1, MOST_TILES).round().astype(int).tolist())):
                 chosen = tiles[index]
                 small[f"{image.source_id}, tile {chosen.row},{chosen.column}"] = on_grid[chosen.window]
-        large |= _extremes(whole.size, whole.size)
-        small |= _extremes(tile.size, tile.size)
+        for windows, side in ((large, whole.size), (small, tile.size)):
+            windows |= _extremes(side, side) | _colours(side, side)
         return cls(images, {"large": large, "small": small}, preprocess)
 
     @classmethod
     def of_frames(cls, images: Iterable[FundusImage], manifest: FrameManifest) -> ParityInputs:
-        """Take the frame of each image, and add a black and a white one."""
+        """Take the frame of each image, and add a black and a white one, and a coloured one where colours are seen."""
         images = tuple(images)
         frames = {f"{image.source_id}, frame": cut_frame(image, manifest)[1] for image in images}
-        frames |= _extremes(manifest.frame.height_px, manifest.frame.width_px)
+        size = manifest.frame.height_px, manifest.frame.width_px
+        frames |= _extremes(*size)
+        if manifest.input.colour == "rgb":
+            frames |= _colours(*size)
         return cls(images, {manifest.network_name: frames}, manifest.input.tensor_spec())
 
     def feeds(self, name: str) -> dict[str, npt.NDArray[np.float32]]:
@@ -94,3 +97,16 @@ class ParityInputs:
 
 def _extremes(height: int, width: int) -> dict[str, Bytes]:
     return {name: np.full((height, width), level, np.uint8) for level, name in ((0, "black"), (255, "white"))}
+
+
+def _colours(height: int, width: int) -> dict[str, Bytes]:
+    """Return a window whose channels, rows and columns are all different: what is exchanged, shifted or flipped shows.
+
+    Grey images, and windows of one level, show none of it.
+    """
+    y, x = np.mgrid[:height, :width].astype(np.float64)
+    waves = [
+        np.sin(2 * np.pi * (periods * y / height + (4 - periods) * x / width)) * (0.5 + 0.5 * x / width)
+        for periods in (1, 2, 3)
+    ]
+    return {"colours": np.rint(127.5 + 127.5 * np.stack(waves, axis=2)).astype(np.uint8)}

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["cosine", "span"]
+from fundusrt.agreement import largest_difference
+
+__all__ = ["cosine", "high_percentile", "span"]
 
 Values = npt.NDArray[Any]
 
@@ -30,3 +32,10 @@ def cosine(reference: Values, other: Values) -> float:
     if lengths == 0.0:
         return 1.0 if np.array_equal(a, b) else -math.inf
     return float(a @ b / lengths)
+
+
+def high_percentile(reference: Values, other: Values) -> float:
+    """Return the 99.9th percentile of |reference - other|; infinity where nothing compares."""
+    if not math.isfinite(largest_difference(reference, other)):
+        return math.inf
+    return float(np.percentile(np.abs(reference.astype(np.float64) - other.astype(np.float64)), 99.9))

@@ -1,4 +1,4 @@
-"""Second rung: the rewritten network in PyTorch, float64, against the exported file in ONNX Runtime, float32."""
+"""R2: the rewritten network in PyTorch, float64, against the exported file in ONNX Runtime, float32."""
 
 from __future__ import annotations
 
@@ -9,18 +9,16 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from fundusrt.agreement import at_least, at_most, largest_difference
+from fundusrt.agreement import largest_difference, measured
 from fundusrt.backends.base import InferenceSession
 from fundusrt.certificate import Measurement, Rung
 from fundusrt_export.parity.float64 import Float64Network
 from fundusrt_export.parity.inputs import ParityInputs
 from fundusrt_export.parity.measure import cosine, span
 
-__all__ = ["BATCHES", "LEAST_COSINE", "LEAST_SPAN", "LIMIT", "NAME", "torch_to_onnxruntime"]
+__all__ = ["BATCHES", "LEAST_SPAN", "NAME", "torch_to_onnxruntime"]
 
 NAME = "torch-to-onnxruntime"
-LIMIT = 1e-4
-LEAST_COSINE = 0.99999
 LEAST_SPAN = 0.01
 BATCHES = (1, 3)
 """Batch sizes; neither is the one the network was traced with."""
@@ -51,8 +49,8 @@ def torch_to_onnxruntime(
             made = _run_session(sessions[role], feeds, batch)
             name = f"{role}, batch {batch}"
             difference = largest_difference(reference, made) / scale
-            measurements.append(at_most(f"{name}: max |difference| / range", difference, LIMIT))
-            measurements.append(at_least(f"{name}: cosine", cosine(reference, made), LEAST_COSINE))
+            measurements.append(measured(NAME, "difference", difference, name))
+            measurements.append(measured(NAME, "cosine", cosine(reference, made), name))
     return Rung(
         name=NAME,
         compares="answers of rewritten PyTorch in float64 and of the exported file in ONNX Runtime in float32",

@@ -1,4 +1,4 @@
-"""First rung: the network as trained, with pytorch_wavelets, against each rewritten form."""
+"""R1: the network as trained, with pytorch_wavelets, against each rewritten form."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from fundusrt.agreement import at_most, largest_difference
+from fundusrt.agreement import largest_difference, measured
 from fundusrt.certificate import Rung
 from fundusrt_export.parity.inputs import ParityInputs, Role
 from fundusrt_export.parity.wavelet_steps import step_differences
 from fundusrt_training.models.unet_wavelet import UNetWavelet
 
-__all__ = ["LEAST_LOGIT_SPAN", "LIMIT", "NAME", "wavelet_rewrite"]
+__all__ = ["LEAST_LOGIT_SPAN", "NAME", "wavelet_rewrite"]
 
 NAME = "wavelet-rewrite"
-LIMIT = 1e-5
 LEAST_LOGIT_SPAN = 1.0
 
 
@@ -42,7 +41,7 @@ def wavelet_rewrite(
         low, high = float("inf"), float("-inf")
         tensors = list(inputs.tensors(role).values())
         for form, difference in step_differences(network, forms, tensors[0]).items():
-            measurements.append(at_most(f"{role}, {form}: wavelet steps alone", difference, LIMIT))
+            measurements.append(measured(NAME, "steps", difference, f"{role}, {form}"))
         for tensor in tensors:
             reference = network(tensor).numpy()
             low, high = min(low, float(reference.min())), max(high, float(reference.max()))
@@ -50,9 +49,7 @@ def wavelet_rewrite(
                 worst[form] = max(worst[form], largest_difference(reference, other(tensor).numpy()))
         scale = max(high - low, LEAST_LOGIT_SPAN)
         for form, difference in worst.items():
-            measurements.append(
-                at_most(f"{role}, {form}: max |logit difference| / logit range", difference / scale, LIMIT)
-            )
+            measurements.append(measured(NAME, "logits", difference / scale, f"{role}, {form}"))
     return Rung(
         name=NAME,
         compares="logits of PyTorch with pytorch_wavelets and of PyTorch with the rewritten wavelet steps, float32",

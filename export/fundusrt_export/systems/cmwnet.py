@@ -15,7 +15,7 @@ from fundusrt.image import FundusImage
 from fundusrt.manifest import AnyManifest, CmwnetGolden, CmwnetManifest, FileRecord
 from fundusrt.manifest.parts import Target
 from fundusrt.pipeline import SegmentationPipeline
-from fundusrt_export.branch import FORMS, DeployedBranch, Form, deployed_form
+from fundusrt_export.branch import FORMS, DeployedBranch, Form, deployed_form, uniform_noise
 from fundusrt_export.checkpoint_networks import ROLES, TrainedSystem, load_trained
 from fundusrt_export.errors import RewriteDeclined
 from fundusrt_export.golden_vectors import golden_angiogram, stored_array, stored_map, stored_mask, stored_picture
@@ -25,12 +25,16 @@ from fundusrt_export.onnx_export import OUTPUT, export_branch
 from fundusrt_export.parity import (
     ParityInputs,
     equal_variants,
+    require_same_network,
     tiled_to_stitched,
     torch_to_onnxruntime,
+    wavelet_matrix,
     wavelet_rewrite,
 )
 from fundusrt_export.parity.inputs import Role
 from fundusrt_export.parity.reference import ReferenceMaps, run_reference
+from fundusrt_export.parity.refinement import refinement
+from fundusrt_export.parity.task import mask_task
 from fundusrt_export.systems.system_export import (
     IDENTITY,
     Measured,
@@ -40,7 +44,7 @@ from fundusrt_export.systems.system_export import (
     stated_fields,
     summary,
 )
-from fundusrt_export.targets import NORMALISATIONS
+from fundusrt_export.targets import NORMALISATIONS, normalised
 
 __all__ = ["CmwnetExport"]
 
@@ -137,7 +141,10 @@ class CmwnetExport(SystemExport):
 
         progress(f"rewriting the wavelet steps ({self._form} form)")
         rewritten: dict[Role, Mapping[str, nn.Module]] = {role: self._forms(role, inputs) for role in ROLES}
-        rungs = [wavelet_rewrite(networks, rewritten, inputs)]
+        forms = {f"{role}, {form}": network for role in ROLES for form, network in rewritten[role].items()}
+        rungs = [wavelet_matrix(forms, config.unet.wave, config.unet.dwt_mode)]
+        progress(summary(rungs[-1]))
+        rungs.append(wavelet_rewrite(networks, rewritten, inputs))
         progress(summary(rungs[-1]))
 
         progress("exporting to ONNX")
@@ -153,6 +160,8 @@ class CmwnetExport(SystemExport):
         exported = {role: DeployedBranch(rewritten[role][self._form]) for role in ROLES}
         rungs.append(torch_to_onnxruntime(exported, sessions, inputs))
         progress(summary(rungs[-1]))
+        contents = {role: graphs[role]["onnxruntime"] for role in ROLES}
+        require_same_network(rungs[-1], lambda: self._as_exported(rewritten), contents, inputs)
         if len(self.targets) > 1:
             rungs.append(equal_variants(graphs, inputs, threads=threads))
             progress(summary(rungs[-1]))
@@ -160,8 +169,11 @@ class CmwnetExport(SystemExport):
         progress("running the whole system in PyTorch")
         reference = [run_reference(networks["large"], networks["small"], image, manifest) for image in images]
         with SegmentationPipeline(manifest, sessions["large"], sessions["small"], dict(IDENTITY)) as pipeline:
-            rungs.append(tiled_to_stitched(pipeline, reference, images))
-        progress(summary(rungs[-1]))
+            last = [tiled_to_stitched(pipeline, reference, images), refinement(pipeline, reference[0], images[0])]
+            made = [(expected.mask, pipeline(image).mask) for expected, image in zip(reference, images, strict=True)]
+        for rung in (*last, mask_task(made, images)):
+            rungs.append(rung)
+            progress(summary(rung))
         return Measured(files, tuple(rungs), _golden_files(images[0], reference[0]))
 
     def card_rows(self) -> list[tuple[str, str]]:
@@ -181,6 +193,14 @@ class CmwnetExport(SystemExport):
             size_px=self.sizes[role],
             progress=progress,
         )
+
+    def _as_exported(self, rewritten: Mapping[Role, Mapping[str, nn.Module]]) -> dict[str, nn.Module]:
+        """Return what `export_branch` traces: the normalisation in two passes too."""
+        networks = self.trained.networks
+        noise = {role: uniform_noise(networks[role], self.sizes[role]) for role in ROLES}
+        return {
+            role: DeployedBranch(normalised(rewritten[role][self._form], "two_pass", noise[role])) for role in ROLES
+        }
 
     def _forms(self, role: Role, inputs: ParityInputs) -> Mapping[str, nn.Module]:
         """Return every form the network has; the one that is exported is a must."""

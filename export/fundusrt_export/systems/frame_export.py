@@ -17,7 +17,13 @@ from fundusrt.manifest.parts import Target
 from fundusrt_export.golden_vectors import golden_photograph
 from fundusrt_export.graph_variants import GraphVariants
 from fundusrt_export.model_card import BundleInfo
-from fundusrt_export.parity import ParityInputs, deployed_form, equal_variants, torch_to_onnxruntime
+from fundusrt_export.parity import (
+    ParityInputs,
+    deployed_form,
+    equal_variants,
+    require_same_network,
+    torch_to_onnxruntime,
+)
 from fundusrt_export.systems.system_export import (
     Measured,
     Progress,
@@ -95,16 +101,19 @@ class FrameExport(SystemExport, Generic[M]):
         }
         graphs = {target: contents[variants.file(target)] for target in self.targets}
         session = OnnxRuntimeSession(graphs["onnxruntime"], source=name, threads=threads)
-        rungs.append(torch_to_onnxruntime({name: self.answering(deployed)}, {name: session}, inputs))
+        answering = {name: self.answering(deployed)}
+        rungs.append(torch_to_onnxruntime(answering, {name: session}, inputs))
         progress(summary(rungs[-1]))
+        require_same_network(rungs[-1], lambda: answering, {name: graphs["onnxruntime"]}, inputs)
         if len(self.targets) > 1:
             rungs.append(equal_variants({name: graphs}, inputs, threads=threads))
             progress(summary(rungs[-1]))
 
         progress("running the whole system in PyTorch")
-        rung, golden = self.end_to_end(manifest, session, images)
-        rungs.append(rung)
-        progress(summary(rung))
+        measured, golden = self.end_to_end(manifest, session, images)
+        for rung in measured:
+            rungs.append(rung)
+            progress(summary(rung))
         return Measured(variants.packed(contents), tuple(rungs), golden)
 
     @abstractmethod
@@ -142,5 +151,5 @@ class FrameExport(SystemExport, Generic[M]):
     @abstractmethod
     def end_to_end(
         self, manifest: M, session: OnnxRuntimeSession, images: Sequence[FundusImage]
-    ) -> tuple[Rung, dict[str, bytes]]:
-        """Return the last rung, and the golden files of the first image."""
+    ) -> tuple[list[Rung], dict[str, bytes]]:
+        """Return the last rungs, `end-to-end` and `task`, and the golden files of the first image."""

@@ -25,6 +25,7 @@ from fundusrt_export.mage_net_deployed import OUTPUT, LastStage, deployed_enhanc
 from fundusrt_export.model_card import BundleInfo, BundleWords
 from fundusrt_export.parity.end_to_end import enhancement_end_to_end
 from fundusrt_export.parity.frame_reference import run_enhancement_reference
+from fundusrt_export.parity.task import image_task
 from fundusrt_export.systems.frame_export import FrameExport
 from fundusrt_export.systems.system_export import IDENTITY, Progress, network_spec
 from fundusrt_export.targets import NORMALISATIONS
@@ -108,14 +109,15 @@ class MageNetExport(FrameExport[MageNetManifest]):
 
     def end_to_end(
         self, manifest: MageNetManifest, session: OnnxRuntimeSession, images: Sequence[FundusImage]
-    ) -> tuple[Rung, dict[str, bytes]]:
+    ) -> tuple[list[Rung], dict[str, bytes]]:
         """Compare answer and image; the golden files are PyTorch's."""
         network = self.trained_network()
         reference = [run_enhancement_reference(network, image, manifest) for image in images]
         with EnhancementPipeline(manifest, {"enhancement": session}, dict(IDENTITY)) as pipeline:
-            rung = enhancement_end_to_end(pipeline, reference, images)
+            rungs = [enhancement_end_to_end(pipeline, reference, images)]
+            made = [(expected.image, pipeline(image).image) for expected, image in zip(reference, images, strict=True)]
         first = reference[0]
-        return rung, {
+        return [*rungs, image_task(made, images)], {
             _GOLDEN.image: stored_picture(images[0].pixels),
             _GOLDEN.frame: stored_array(first.frame),
             _GOLDEN.enhanced: stored_map(first.enhanced),

@@ -21,6 +21,7 @@ from fundusrt_export.graph_variants import GraphVariants
 from fundusrt_export.model_card import BundleInfo, BundleWords
 from fundusrt_export.parity.end_to_end import exudate_end_to_end
 from fundusrt_export.parity.frame_reference import run_exudate_reference
+from fundusrt_export.parity.task import mask_task
 from fundusrt_export.ss_maf_checkpoint import TrainedSsMaf, load_ss_maf
 from fundusrt_export.ss_maf_deployed import OUTPUT, DeployedSsMaf, deployed_stream, export_ss_maf
 from fundusrt_export.systems.frame_export import FrameExport
@@ -114,13 +115,14 @@ class SsMafExport(FrameExport[SsMafManifest]):
 
     def end_to_end(
         self, manifest: SsMafManifest, session: OnnxRuntimeSession, images: Sequence[FundusImage]
-    ) -> tuple[Rung, dict[str, bytes]]:
+    ) -> tuple[list[Rung], dict[str, bytes]]:
         """Compare map and mask; the golden files are PyTorch's."""
         reference = [run_exudate_reference(self.trained.network, image, manifest) for image in images]
         with ExudatePipeline(manifest, {"segmentation": session}, dict(IDENTITY)) as pipeline:
-            rung = exudate_end_to_end(pipeline, reference, images)
+            rungs = [exudate_end_to_end(pipeline, reference, images)]
+            made = [(expected.mask, pipeline(image).mask) for expected, image in zip(reference, images, strict=True)]
         first = reference[0]
-        return rung, {
+        return [*rungs, mask_task(made, images)], {
             _GOLDEN.image: stored_picture(images[0].pixels),
             _GOLDEN.frame: stored_array(first.frame),
             _GOLDEN.probability: stored_map(first.p_frame),

@@ -15,7 +15,7 @@ __all__ = ["FORMAT_VERSION", "VARIANTS_RUNG", "BundleManifest", "check_shape"]
 
 FORMAT = "fundusrt-bundle"
 FORMAT_VERSION = 1
-VARIANTS_RUNG = "equal-variants"
+VARIANTS_RUNG = "runtimes"
 
 
 class BundleManifest(Frozen, frozen=True):

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from fundusrt.agreement import largest_difference, measured
 from fundusrt.backends.base import InferenceSession
+from fundusrt.cgnr_definition import cgnr_rung
 from fundusrt.image import FundusImage
+from fundusrt.ladder import LADDER, limit_of
 from fundusrt.manifest import CmwnetManifest
 from fundusrt.pipeline import SegmentationPipeline
 from fundusrt.preprocess import enhance, fit_to_grid, shrink_whole
 from fundusrt.results import SegmentationResult
-from fundusrt.systems.system import Comparison, System, compare_map, compare_mask, recorded
+from fundusrt.systems.system import Comparison, Figure, System, compare_map, compare_mask, recorded
+from fundusrt.tile_agreement import seam_difference, tiles_one_by_one
 
 if TYPE_CHECKING:
     from fundusrt.bundle import Bundle
@@ -48,14 +52,28 @@ class CmwnetSystem(System[CmwnetManifest, SegmentationPipeline]):
         }
 
     def compare(self, pipeline: SegmentationPipeline, bundle: Bundle, eye: FundusImage) -> list[Comparison]:
-        """Compare both branches' maps and the mask."""
-        golden = pipeline.manifest.golden
-        p_whole = pipeline.run_whole(recorded(bundle, golden.whole))
-        p_grid = pipeline.run_tiles(recorded(bundle, golden.grid))
+        """Compare both branches' maps and the seams between tiles, the stitching, the refinement, and the mask."""
+        manifest = pipeline.manifest
+        golden, rung = manifest.golden, "tiled-to-stitched"
+        on_grid = recorded(bundle, golden.grid)
+        p_whole, p_grid = pipeline.run_whole(recorded(bundle, golden.whole)), pipeline.run_tiles(on_grid)
+        tiles = compare_map(
+            "network-small", p_grid, bundle, golden.small, certified=(rung, "stitched tile map: max |difference|")
+        )
+        jumps = seam_difference(bundle.read_array(golden.small), p_grid, manifest.tile.size)
+        seam = Figure(measured(rung, "seam", jumps), (rung, limit_of(rung, "seam").metric))
+        alone = largest_difference(tiles_one_by_one(pipeline, on_grid), p_grid)
+        p_large, p_small = (pipeline.upsample(p, eye.height, eye.width) for p in (p_whole, p_grid))
+        refined = cgnr_rung(p_large, p_small, manifest.postprocess, {})
+        switched = tuple(Figure(each, ("cgnr", each.metric)) for each in refined.measurements)
         return [
-            compare_map("network-large", p_whole, bundle, golden.large, "probability"),
-            compare_map("network-small", p_grid, bundle, golden.small, "probability"),
-            compare_mask(pipeline(eye).mask, bundle, golden.mask),
+            compare_map(
+                "network-large", p_whole, bundle, golden.large, certified=(rung, "whole-image map: max |difference|")
+            ),
+            tiles._replace(figures=(*tiles.figures, seam)),
+            Comparison("stitched", LADDER["stitched"].compares, (Figure(measured("stitched", "difference", alone)),)),
+            Comparison(refined.name, refined.compares, switched),
+            compare_mask(pipeline(eye).mask, bundle, golden.mask, certified=rung),
         ]
 
     def describe(self, manifest: CmwnetManifest) -> list[tuple[str, str]]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from fundusrt.agreement import at_most, share_off
+from fundusrt.agreement import measured, share_off
 from fundusrt.backends.base import InferenceSession
 from fundusrt.enhancement_pipeline import EnhancementPipeline
 from fundusrt.enhancement_result import EnhancementResult
 from fundusrt.image import FundusImage
 from fundusrt.manifest import MageNetManifest
 from fundusrt.systems.frame_system import FrameSystem
-from fundusrt.systems.system import Comparison, compare_map, recorded
+from fundusrt.systems.system import Comparison, Figure, compare_map, recorded, task_figures
+from fundusrt.task_agreement import image_figures
 
 if TYPE_CHECKING:
     from fundusrt.bundle import Bundle
@@ -21,7 +22,8 @@ __all__ = ["MageNetSystem"]
 
 # A value within the maps' difference of a half may be rounded either way: one grey level. More than that is rarer.
 MAX_LEVELS = 1
-MAX_SAMPLES_OFF = 1e-4
+
+_ON_FRAME = ("end-to-end", "frame: max |difference| / range")
 
 
 class MageNetSystem(FrameSystem[MageNetManifest, EnhancementPipeline]):
@@ -43,11 +45,11 @@ class MageNetSystem(FrameSystem[MageNetManifest, EnhancementPipeline]):
         """Compare the network's answer and the enhanced image."""
         golden = pipeline.manifest.golden
         enhanced = pipeline.run_frame(recorded(bundle, golden.frame))
-        off = share_off(bundle.read_image(golden.result), pipeline(eye).image, MAX_LEVELS)
-        figure = at_most(f"share of samples off by more than {MAX_LEVELS} grey level", off, MAX_SAMPLES_OFF)
+        expected, made = bundle.read_image(golden.result), pipeline(eye).image
+        off = Figure(measured("image", "off", share_off(expected, made, MAX_LEVELS)))
         return [
-            compare_map("network", enhanced, bundle, golden.enhanced, "value"),
-            Comparison("image", "golden and this machine's image", figure),
+            compare_map("network", enhanced, bundle, golden.enhanced, certified=_ON_FRAME),
+            Comparison("image", "golden and this machine's image", (off, *task_figures(image_figures(expected, made)))),
         ]
 
     def describe(self, manifest: MageNetManifest) -> list[tuple[str, str]]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SsMafSystem"]
 
+_ON_FRAME = ("end-to-end", "map on the frame: max |difference|")
+
 
 class SsMafSystem(FrameSystem[SsMafManifest, ExudatePipeline]):
     """One segmentation network over the frame."""
@@ -39,8 +41,8 @@ class SsMafSystem(FrameSystem[SsMafManifest, ExudatePipeline]):
         golden = pipeline.manifest.golden
         values = pipeline.run_frame(recorded(bundle, golden.frame))
         return [
-            compare_map("network", values, bundle, golden.probability, "probability"),
-            compare_mask(pipeline(eye).mask, bundle, golden.mask),
+            compare_map("network", values, bundle, golden.probability, certified=_ON_FRAME),
+            compare_mask(pipeline(eye).mask, bundle, golden.mask, certified="end-to-end"),
         ]
 
     def describe(self, manifest: SsMafManifest) -> list[tuple[str, str]]:

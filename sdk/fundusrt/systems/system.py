@@ -9,27 +9,35 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from fundusrt.agreement import at_most, largest_difference, share_off
+from fundusrt.agreement import largest_difference, measured, share_off
 from fundusrt.backends.base import InferenceSession
 from fundusrt.certificate import Measurement
 from fundusrt.image import FundusImage
 from fundusrt.image_pipeline import ImagePipeline
 from fundusrt.manifest import BundleManifest
 from fundusrt.result_files import Result
+from fundusrt.task_agreement import mask_figures
 
 if TYPE_CHECKING:
     from fundusrt.bundle import Bundle
 
-__all__ = ["Comparison", "System", "compare_map", "compare_mask", "recorded"]
+__all__ = ["Comparison", "Figure", "System", "compare_map", "compare_mask", "recorded", "task_figures"]
 
 Bytes = npt.NDArray[np.uint8]
 M = TypeVar("M", bound=BundleManifest)
 P = TypeVar("P", bound=ImagePipeline[Any, Result])
 
-# PyTorch to a runtime in fp32: 1e-4 of the output range, which is 1.
-MAX_MAP_DIFFERENCE = 1e-4
-# Pixels whose probability lies within that difference of the threshold may flip; on a real map they are this rare.
-MAX_FLIPPED = 1e-4
+
+class Figure(NamedTuple):
+    """A figure of this machine.
+
+    Attributes:
+        measurement: what was measured here.
+        certified: rung and metric of the certificate that say the same of the export; empty where nothing does.
+    """
+
+    measurement: Measurement
+    certified: tuple[str, str] = ("", "")
 
 
 class Comparison(NamedTuple):
@@ -37,7 +45,7 @@ class Comparison(NamedTuple):
 
     name: str
     compares: str
-    measurement: Measurement
+    figures: tuple[Figure, ...]
 
 
 class System(ABC, Generic[M, P]):
@@ -79,15 +87,38 @@ def recorded(bundle: Bundle, name: str) -> Bytes:
     return np.asarray(bundle.read_array(name), np.uint8)
 
 
-def compare_map(name: str, made: npt.NDArray[np.float32], bundle: Bundle, recorded: str, what: str) -> Comparison:
-    """Compare a network's float32 answer with the recorded one."""
+def compare_map(
+    name: str, made: npt.NDArray[np.float32], bundle: Bundle, recorded: str, *, certified: tuple[str, str]
+) -> Comparison:
+    """Compare a network's float32 answer with the recorded one.
+
+    Args:
+        name: of the rung.
+        made: this machine's answer.
+        bundle: holds the recorded one.
+        recorded: its file.
+        certified: rung and metric of the certificate that measured the same.
+    """
     difference = largest_difference(bundle.read_array(recorded), made)
-    figure = at_most(f"max abs {what} difference", difference, MAX_MAP_DIFFERENCE)
-    return Comparison(name, "golden and this machine's map", figure)
+    figure = Figure(measured("network", "difference", difference), certified)
+    return Comparison(name, "golden and this machine's map", (figure,))
 
 
-def compare_mask(mask: npt.NDArray[np.bool_], bundle: Bundle, recorded: str) -> Comparison:
-    """Compare a mask with the recorded one."""
-    flipped = share_off(bundle.read_image(recorded), mask.astype(np.uint8) * np.uint8(255), 0)
-    figure = at_most("flipped pixel share", flipped, MAX_FLIPPED)
-    return Comparison("mask", "golden and this machine's mask", figure)
+def compare_mask(mask: npt.NDArray[np.bool_], bundle: Bundle, recorded: str, *, certified: str) -> Comparison:
+    """Compare a mask with the recorded one.
+
+    Args:
+        mask: (H, W), this machine's.
+        bundle: holds the recorded one.
+        recorded: its file.
+        certified: rung of the certificate that measured the share of differing pixels.
+    """
+    golden = bundle.read_image(recorded)
+    flipped = share_off(golden, mask.astype(np.uint8) * np.uint8(255), 0)
+    share = Figure(measured("mask", "flipped", flipped), (certified, "mask: share of pixels that differ"))
+    return Comparison("mask", "golden and this machine's mask", (share, *task_figures(mask_figures(golden > 0, mask))))
+
+
+def task_figures(measurements: list[Measurement]) -> tuple[Figure, ...]:
+    """Return figures that the certificate has, under the same names, in its rung `task`."""
+    return tuple(Figure(each, ("task", each.metric)) for each in measurements)

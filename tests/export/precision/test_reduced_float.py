@@ -39,7 +39,8 @@ def element_types(content: bytes) -> dict[str, int]:
 def one_by_one(weight: float, *, opset: int = 18) -> onnx.ModelProto:
     """x (1, 2, 2, 2) -> Conv 1x1 -> Resize by 2 -> y."""
     x, y = (
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 2, side, side]) for name, side in (("x", 2), ("y", 4))
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 2, side, side])
+        for name, side in (("x", 2), ("y", 4))
     )
     nodes = [
         helper.make_node("Conv", ["x", "w"], ["c"], name="Conv_0"),

@@ -1,0 +1,224 @@
+"""The parity ladder as a table: its rungs, what each compares, and every limit with its reason.
+
+The one place of the limits. The export measures against them (`fundusrt_export.parity`), `fundusrt verify` measures
+again on this machine, a certificate with looser ones is refused, and `docs/parity-ladder.md` prints them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["AFTER_THE_NEXT_EXPORT", "LADDER", "Limit", "RungKind", "limit_of", "loosest"]
+
+Bound = Literal["at_most", "at_least"]
+
+# Looser limits than these are refused in a certificate, unless the table below has a looser one for the rung: a limit
+# is not a matter of taste.
+LOOSEST_AT_MOST = 1e-3
+LOOSEST_AT_LEAST = 0.99
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One limit.
+
+    Attributes:
+        metric: what is measured.
+        value: the limit.
+        why: its reason.
+        bound: `at_most` or `at_least`.
+    """
+
+    metric: str
+    value: float
+    why: str
+    bound: Bound = "at_most"
+
+
+@dataclass(frozen=True)
+class RungKind:
+    """One rung.
+
+    Attributes:
+        code: its place in the ladder, R0 to R7; empty for what only a user's machine can compare.
+        compares: the two neighbours.
+        where: who measures it.
+        limits: by a short name.
+    """
+
+    code: str
+    compares: str
+    where: str
+    limits: dict[str, Limit]
+
+
+def _precision(flipped: float, difference: float, cosine: float, psnr: float, ssim: float) -> dict[str, Limit]:
+    """R4 has the same figures in every precision."""
+    near = "a pixel may be turned by rounding where the probability lies within 0.02 of the threshold, not elsewhere"
+    return {
+        "difference": Limit("99.9th percentile of |difference|", difference, "one in a thousand samples may be worse"),
+        "cosine": Limit("cosine", cosine, "the answer as a whole keeps its shape", "at_least"),
+        "outside": Limit("share of the field turned, further than 0.02 from the threshold", flipped, near),
+        "inside": Limit("share of the field turned, within 0.02 of the threshold", 1e-3, near),
+        "psnr": Limit("PSNR, dB", psnr, "enhancement: 50 dB is 0.8 grey levels root mean square", "at_least"),
+        "ssim": Limit("SSIM", ssim, "enhancement: no structure appears or vanishes", "at_least"),
+    }
+
+
+LADDER: dict[str, RungKind] = {
+    "wavelet-matrix": RungKind(
+        "R0",
+        "each wavelet step, float32, and the matrices of PyWavelets' filters, float64; odd and even sizes, every mode",
+        "export, systems with wavelets",
+        {
+            "bands": Limit("max |difference| / range", 1e-6, "a dozen float32 roundings of 6e-8"),
+            "round trip": Limit("max |inverse(forward) - input| / range", 1e-5, "twice as many, added up again"),
+        },
+    ),
+    "wavelet-rewrite": RungKind(
+        "R1",
+        "PyTorch with pytorch_wavelets and PyTorch with rewritten wavelet steps, float32",
+        "export, systems with wavelets",
+        {
+            "steps": Limit("wavelet steps alone", 1e-5, "another order of summation"),
+            "logits": Limit("max |logit difference| / logit range", 1e-5, "the same, through every layer"),
+        },
+    ),
+    "deployed-form": RungKind(
+        "R1",
+        "the training network and its pruned and rewritten form, PyTorch, float32",
+        "export, systems without wavelets",
+        {"difference": Limit("max |difference| / range", 1e-5, "another order of summation")},
+    ),
+    "torch-to-onnxruntime": RungKind(
+        "R2",
+        "rewritten PyTorch in float64 and the exported file in ONNX Runtime in float32, batches of 1 and 3",
+        "export; `verify` repeats it against the recorded maps (`network`)",
+        {
+            "difference": Limit(
+                "max |difference| / range", 1e-4, "float32 through fifty layers and a steep sigmoid: 5e-5 was seen"
+            ),
+            "cosine": Limit("cosine", 0.99999, "a difference spread over the whole map", "at_least"),
+        },
+    ),
+    "runtimes": RungKind(
+        "R3",
+        "ONNX Runtime and every other runtime or graph variant of the same network, float32",
+        "export; `verify` where the runtime is installed",
+        {
+            "difference": Limit("max |difference| / range", 1e-4, "as R2"),
+            "most": Limit("99.9th percentile of |difference| / range", 1e-5, "one pixel may be steep, the map is not"),
+            "cosine": Limit("cosine", 0.99999, "as R2", "at_least"),
+        },
+    ),
+    "precision-fp16": RungKind(
+        "R4", "float32 and float16 of the same network", "export", _precision(1e-4, 2e-2, 0.999, 50.0, 0.999)
+    ),
+    "precision-bf16": RungKind(
+        "R4", "float32 and bfloat16 of the same network", "export", _precision(1e-3, 5e-2, 0.999, 40.0, 0.99)
+    ),
+    "precision-int8": RungKind(
+        "R4", "float32 and 8-bit integers of the same network", "export", _precision(1e-3, 5e-2, 0.999, 40.0, 0.99)
+    ),
+    "tiled-to-stitched": RungKind(
+        "R5",
+        "the whole system in plain PyTorch and the pipeline over the exported files: maps, seams, batches, mask",
+        "export; `verify` repeats it (`network`, `stitched`, `mask`)",
+        {
+            "difference": Limit("max |difference|", 1e-4, "R2, of probabilities"),
+            "seam": Limit("max |difference| of the jumps across tile borders", 1e-4, "no seam that PyTorch has not"),
+            "flipped": Limit(
+                "share of pixels that differ",
+                1e-5,
+                "a probability within rounding of the threshold may fall on either side: 10 px a megapixel",
+            ),
+        },
+    ),
+    "end-to-end": RungKind(
+        "R5",
+        "the whole system in plain PyTorch and the pipeline over the exported file; one frame, so no seams",
+        "export; `verify` repeats it (`network`, `mask` or `image`)",
+        {
+            "difference": Limit("max |difference|", 1e-4, "R2, of probabilities or of the image's range"),
+            "flipped": Limit("share of mask pixels, or of samples off by more than rounding", 1e-5, "10 a megapixel"),
+        },
+    ),
+    "cgnr": RungKind(
+        "R6",
+        "CGNR and fusion as deployed (OpenCV, in bands) and pixel by pixel from their definition",
+        "export and `verify`, systems with CGNR",
+        {"pixels": Limit("pixels that differ", 0.0, "masks are integers: nothing to round")},
+    ),
+    "task": RungKind(
+        "R7",
+        "the mask or image of the whole system in plain PyTorch and the pipeline's",
+        "export; `verify` repeats it (`mask` or `image`)",
+        {
+            "dice": Limit("Dice", 0.998, "a drop of 0.002 is below what two readers agree on", "at_least"),
+            "area": Limit(
+                "area difference / area", 5e-3, "areas are followed from visit to visit; at least 1e-3 of the image"
+            ),
+            "psnr": Limit("PSNR, dB", 50.0, "0.8 grey levels root mean square", "at_least"),
+            "ssim": Limit("SSIM", 0.999, "no structure appears or vanishes", "at_least"),
+        },
+    ),
+    "preprocessing": RungKind(
+        "",
+        "recorded pre-processed arrays and this machine's",
+        "`load` and `verify`",
+        {
+            "share": Limit(
+                "share of pixels off by more than 1 grey level", 1e-3, "OpenCV's averages; a rim pixel of the field"
+            )
+        },
+    ),
+    "network": RungKind(
+        "R2",
+        "recorded maps of PyTorch and this machine's",
+        "`verify`",
+        {"difference": Limit("max |difference|", 1e-4, "R2; maps are recorded to 8e-6")},
+    ),
+    "stitched": RungKind(
+        "R5",
+        "tiles run one by one and put in place by their position, and the stitched map",
+        "`verify`, systems with tiles",
+        {"difference": Limit("max |difference|", 1e-4, "R2; zero where a batch is one tile")},
+    ),
+    "mask": RungKind(
+        "R7",
+        "recorded mask and this machine's",
+        "`verify`",
+        {"flipped": Limit("share of mask pixels that differ", 1e-4, "R5, on another machine")},
+    ),
+    "image": RungKind(
+        "R7",
+        "recorded image and this machine's",
+        "`verify`",
+        {"off": Limit("share of samples off by more than 1 grey level", 1e-4, "a half may be rounded either way")},
+    ),
+}
+"""Every rung by its name in a certificate or in what `fundusrt verify` prints."""
+
+AFTER_THE_NEXT_EXPORT: dict[str, tuple[str, ...]] = {
+    "cmwnet": ("wavelet-matrix", "cgnr", "task"),
+    "ss-maf": ("task",),
+    "mage-net": ("task",),
+}
+"""Rungs that every export measures and certifies, by system, and that a bundle may still lack.
+
+They are younger than the shipped bundles. Once those are exported again, these names belong in the `required_rungs` of
+the manifests' classes, and this table ends.
+"""
+
+
+def limit_of(rung: str, name: str) -> Limit:
+    """Return a limit by the rung's name and its own."""
+    return LADDER[rung].limits[name]
+
+
+def loosest(rung: str, bound: Bound) -> float:
+    """Return the loosest limit that a certificate may state for a figure of a rung."""
+    limits = LADDER[rung].limits.values() if rung in LADDER else ()
+    stated = [limit.value for limit in limits if limit.bound == bound]
+    return max([LOOSEST_AT_MOST, *stated]) if bound == "at_most" else min([LOOSEST_AT_LEAST, *stated])
