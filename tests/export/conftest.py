@@ -24,9 +24,7 @@ _EXPORTED: dict[tuple[str, str, str, int], bytes] = {}
 def one_export_a_network() -> Iterator[None]:
     """The exporter takes seconds and is tested elsewhere; here one network is exported once."""
 
-    def remembered(
-        network: UNetWavelet, *, form: Form, normalisation: Normalisation, size_px: int, **_: Any
-    ) -> bytes:
+    def remembered(network: UNetWavelet, *, form: Form, normalisation: Normalisation, size_px: int, **_: Any) -> bytes:
         weights = b"".join(value.numpy().tobytes() for value in network.state_dict().values())
         key = (hashlib.sha256(weights).hexdigest(), form, normalisation, size_px)
         if key not in _EXPORTED:

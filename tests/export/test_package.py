@@ -46,7 +46,9 @@ def test_the_certificate_says_what_was_measured_and_names_nobody(bundle: Path) -
     text = (bundle / "certificate.json").read_text()
     content = json.loads(text)
     assert set(content["files"]) == {
-        f"{role}{end}" for role in ("large", "small") for end in (".onnx", "-openvino.onnx", "-tensorrt.onnx", ".weights")
+        f"{role}{end}"
+        for role in ("large", "small")
+        for end in (".onnx", "-openvino.onnx", "-tensorrt.onnx", ".weights")
     }
     assert content["environment"]["torch"]
     assert len(content["environment"]["checkpoint_sha256"]) == 64

@@ -15,12 +15,14 @@ from fundusrt.image import FundusImage
 from fundusrt.manifest import AnyManifest, CmwnetGolden, CmwnetManifest, FileRecord
 from fundusrt.manifest.parts import Target
 from fundusrt.pipeline import SegmentationPipeline
+from fundusrt_export.any_size import export_any_size
 from fundusrt_export.branch import FORMS, DeployedBranch, Form, deployed_form
 from fundusrt_export.checkpoint_networks import ROLES, TrainedSystem, load_trained
 from fundusrt_export.errors import RewriteDeclined
 from fundusrt_export.golden_vectors import golden_angiogram, stored_array, stored_map, stored_mask, stored_picture
 from fundusrt_export.graph_variants import GraphVariants
 from fundusrt_export.model_card import BundleInfo, BundleWords
+from fundusrt_export.onnx_checks import HEIGHT, WIDTH
 from fundusrt_export.onnx_export import OUTPUT, export_branch
 from fundusrt_export.parity import (
     ParityInputs,
@@ -87,6 +89,8 @@ class CmwnetExport(SystemExport):
 
     def variants(self) -> list[GraphVariants]:
         """Return a graph for each target and branch: they differ in the group normalisation."""
+        if self.any_size:
+            return [GraphVariants(role, dict.fromkeys(self.targets, "identity, any size")) for role in ROLES]
         forms = {target: f"{self._form}, {NORMALISATIONS[target]} normalisation" for target in self.targets}
         forms["onnxruntime"] = self._form
         return [GraphVariants(role, forms) for role in ROLES]
@@ -107,9 +111,9 @@ class CmwnetExport(SystemExport):
             variants.network: network_spec(
                 roles[variants.network],
                 variants,
-                (config.unet.in_channels, size, size),
+                (config.unet.in_channels, *((HEIGHT, WIDTH) if self.any_size else (size, size))),
                 OUTPUT,
-                (1, size, size),
+                (1, *((HEIGHT, WIDTH) if self.any_size else (size, size))),
             )
             for variants, size in zip(self.variants(), self.sizes.values(), strict=True)
         }
@@ -173,6 +177,9 @@ class CmwnetExport(SystemExport):
         ]
 
     def _to_onnx(self, role: Role, target: Target, progress: Progress) -> bytes:
+        if self.any_size:
+            progress(f" {role}, any size")
+            return export_any_size(self.trained.networks[role], progress=progress)
         progress(f" {role}, {target}")
         return export_branch(
             self.trained.networks[role],
