@@ -145,11 +145,10 @@ class CmwnetExport(SystemExport):
         progress(summary(rungs[-1]))
 
         progress("exporting to ONNX")
-        files: dict[str, bytes] = {}
+        contents: dict[str, bytes] = {}
         graphs: dict[str, dict[Target, bytes]] = {}
         for role, variants in zip(ROLES, self.variants(), strict=True):
-            contents = {file: self._to_onnx(role, target, progress) for file, target in variants.graphs().items()}
-            files |= variants.packed(contents)
+            contents |= {file: self._to_onnx(role, target, progress) for file, target in variants.graphs().items()}
             graphs[role] = {target: contents[variants.file(target)] for target in self.targets}
         sessions: dict[str, InferenceSession] = {
             role: OnnxRuntimeSession(graphs[role]["onnxruntime"], source=role, threads=threads) for role in ROLES
@@ -166,6 +165,9 @@ class CmwnetExport(SystemExport):
         with SegmentationPipeline(manifest, sessions["large"], sessions["small"], dict(IDENTITY)) as pipeline:
             rungs.append(tiled_to_stitched(pipeline, reference, images))
         progress(summary(rungs[-1]))
+        files: dict[str, bytes] = {}
+        for variants in self.variants():
+            files |= variants.packed({file: contents[file] for file in variants.graphs()})
         return Measured(files, tuple(rungs), _golden_files(images[0], reference[0]))
 
     def card_rows(self) -> list[tuple[str, str]]:
