@@ -19,6 +19,7 @@ _PACKAGES = (
     "onnxruntime",
     "onnxscript",
     "opencv-python-headless",
+    "openvino",
     "PyWavelets",
     "pytorch_wavelets",
     "torch",
