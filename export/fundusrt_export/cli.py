@@ -33,6 +33,11 @@ __all__ = ["export"]
     help="Runtime to make a graph for; onnxruntime is always needed. Repeatable.",
 )
 @click.option(
+    "--dynamic-size",
+    is_flag=True,
+    help="Leave height and width of the networks' inputs free, for use without the SDK (CMWNet, identity form).",
+)
+@click.option(
     "--golden",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     default=None,
@@ -75,6 +80,7 @@ def export(
     model_version: str,
     form: Literal["identity", "convolution"] | None,
     targets: tuple[Literal["onnxruntime", "openvino", "tensorrt"], ...],
+    dynamic_size: bool,
     golden: Path | None,
     parity_images: tuple[Path, ...],
     settings: tuple[str, ...],
@@ -105,6 +111,7 @@ def export(
         info=info,
         form=form,
         targets=targets,
+        any_size=dynamic_size,
         golden=golden,
         parity_images=parity_images,
         settings=settings,

@@ -14,7 +14,7 @@ from fundusrt_export.errors import ExportError
 from fundusrt_export.targets import Normalisation, normalisation_nodes
 from fundusrt_training.models.unet_wavelet import UNetWaveletConfig
 
-__all__ = ["FORBIDDEN_OPS", "LEFTOVERS", "check_graph", "check_onnx", "op_budget"]
+__all__ = ["FORBIDDEN_OPS", "HEIGHT", "LEFTOVERS", "WIDTH", "check_graph", "check_onnx", "op_budget"]
 
 FORBIDDEN_OPS = frozenset(
     {
@@ -36,6 +36,9 @@ LEFTOVERS = frozenset({"ConvTranspose", "Gather", "Shape", "Slice"})
 """What the passes leave none of where every size but the batch is fixed."""
 
 _MOST_AXES = 4
+
+HEIGHT, WIDTH = "height", "width"
+"""Names of the free sizes of a graph for any size."""
 
 _LEAKS = (b"/home/", b"/root/", b"/Users/", b"/tmp/", b"/usr/", b"site-packages", b".py", b"\\Users\\")
 
@@ -85,8 +88,8 @@ def check_onnx(
 def check_graph(
     content: bytes,
     *,
-    input_shape: tuple[int, int, int],
-    output_shape: tuple[int, int, int],
+    input_shape: tuple[int | str, ...],
+    output_shape: tuple[int | str, ...],
     budget: int,
     leftovers: bool = False,
 ) -> None:
@@ -94,7 +97,7 @@ def check_graph(
 
     Args:
         content: the file.
-        input_shape: channels, height and width.
+        input_shape: channels, height and width; free sizes by their names.
         output_shape: the same of the output.
         budget: the most nodes the network needs.
         leftovers: whether `LEFTOVERS` and reshapes to more than four axes are expected.

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from fundusrt_export.errors import ExportError
+from fundusrt_export.onnx_checks import HEIGHT, WIDTH
 from fundusrt_export.passes import (
     binary_softmax,
     constant_reshape,
@@ -44,7 +45,12 @@ _LOG_LEVELS = {"torch.onnx": logging.ERROR, "onnxscript": logging.WARNING, "onnx
 
 
 def to_onnx(
-    module: nn.Module, shape: tuple[int, int, int], output: str, *, progress: Callable[[str], None] = logger.info
+    module: nn.Module,
+    shape: tuple[int, int, int],
+    output: str,
+    *,
+    step_px: int | None = None,
+    progress: Callable[[str], None] = logger.info,
 ) -> bytes:
     """Trace a module and clean the graph.
 
@@ -57,6 +63,7 @@ def to_onnx(
             whose parameters keep the names they have in a checkpoint.
         shape: C, H and W.
         output: name of what it returns.
+        step_px: if given, height and width are free too: multiples of it, named `height` and `width`.
         progress: called with the number of nodes before and after each pass that changed something.
 
     Returns:
@@ -65,7 +72,7 @@ def to_onnx(
     Raises:
         ExportError: the exporter failed.
     """
-    model = _trace(module, shape, output)
+    model = _trace(module, shape, output, step_px)
     for each in PASSES:
         before = len(model.graph.node)
         changes = each(model)
@@ -74,9 +81,12 @@ def to_onnx(
     return model.SerializeToString(deterministic=True)
 
 
-def _trace(module: nn.Module, shape: tuple[int, int, int], output: str) -> onnx.ModelProto:
+def _trace(module: nn.Module, shape: tuple[int, int, int], output: str, step_px: int | None) -> onnx.ModelProto:
     # Two images: the exporter takes a batch of one for a constant.
     example = torch.rand((2, *shape), generator=torch.Generator().manual_seed(0))
+    free: dict[int, Any] = {0: torch.export.Dim("batch", min=1)}
+    if step_px is not None:
+        free |= {2 + k: step_px * torch.export.Dim(f"steps_{k}", min=2, max=256) for k in range(2)}
     try:
         with _quiet_exporter():
             program: Any = torch.onnx.export(
@@ -86,7 +96,7 @@ def _trace(module: nn.Module, shape: tuple[int, int, int], output: str) -> onnx.
                 opset_version=OPSET,
                 input_names=[INPUT],
                 output_names=[output],
-                dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+                dynamic_shapes=(free,),
                 external_data=False,
                 verbose=False,
             )
@@ -98,6 +108,11 @@ def _trace(module: nn.Module, shape: tuple[int, int, int], output: str) -> onnx.
             fix="see the exporter's own message above",
         ) from error
     model: onnx.ModelProto = program.model_proto
+    if step_px is not None:
+        for value in (*model.graph.input, *model.graph.output):
+            for axis, name in ((2, HEIGHT), (3, WIDTH)):
+                value.type.tensor_type.shape.dim[axis].dim_param = name
+        del model.graph.value_info[:]  # in terms of steps; shape inference finds them again
     return model
 
 

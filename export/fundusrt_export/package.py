@@ -42,6 +42,7 @@ def export_bundle(
     parity_images: Sequence[str | Path] = (),
     settings: Sequence[str] = (),
     targets: Sequence[Target] = TARGETS,
+    any_size: bool = False,
     threads: int | None = None,
     overwrite: bool = False,
     progress: Progress = logger.info,
@@ -58,6 +59,8 @@ def export_bundle(
         parity_images: further images to measure on; only their hashes are stored.
         settings: `NAME=VALUE` for what may be chosen after training, such as `post.w_large=0.5`.
         targets: runtimes to make graphs for; `onnxruntime` is one of them.
+        any_size: leave height and width of the networks' inputs free, in one graph for all targets; CMWNet's identity
+            form only.
         threads: of ONNX Runtime; None for one per core.
         overwrite: replace an existing bundle.
         progress: called with a line per step.
@@ -79,7 +82,9 @@ def export_bundle(
     check_target(out, overwrite=overwrite)
     chosen = _targets(targets)
     system = open_checkpoint(checkpoint, settings, form)
-    system.targets = chosen
+    system.targets, system.any_size = chosen, any_size
+    if any_size:
+        _require_free_size(system)
     info = complete(info, system.words)
     pictures = failure_pictures(info)
     draft = _manifest(system, info, {})
@@ -124,6 +129,17 @@ def _targets(targets: Sequence[Target]) -> tuple[Target, ...]:
     if "openvino" in targets:
         import_openvino()
     return tuple(target for target in TARGETS if target in targets)
+
+
+def _require_free_size(system: SystemExport) -> None:
+    reason = system.fixed_because or ("" if system.form == "identity" else "other forms compute with the image's shape")
+    if reason:
+        raise UsageError(
+            "--dynamic-size",
+            got=f"{type(system).__name__.removesuffix('Export')}, form {system.form!r}",
+            expected="CMWNet in the identity form",
+            fix=f"leave it out: {reason}",
+        )
 
 
 def _node_counts(networks: Mapping[str, bytes]) -> str:

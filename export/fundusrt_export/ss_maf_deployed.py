@@ -99,7 +99,11 @@ def export_ss_maf(
     scale, shape = network.seg_head.up, (network.config.in_channels, height_px, width_px)
     content = to_onnx(DeployedSsMaf(deployed), shape, OUTPUT, progress=progress)
     check_graph(
-        content, input_shape=shape, output_shape=(1, scale * height_px, scale * width_px), budget=op_budget(network)
+        content,
+        input_shape=shape,
+        output_shape=(1, scale * height_px, scale * width_px),
+        budget=op_budget(network),
+        leftovers=network.config.classes != 2,  # one class of several is cut out
     )
     return content
 
@@ -110,4 +114,4 @@ def op_budget(network: SsMaf) -> int:
     encoder = 4 * stages + (stages - 1)  # twice Conv, Relu; MaxPool between stages
     decoder = 8 * steps  # Conv, Resize, Relu, Concat, twice Conv, Relu
     head = 1 if network.seg_head.up == 1 else 2
-    return encoder + decoder + head + 2  # Softmax, Slice
+    return encoder + decoder + head + (1 if network.config.classes == 2 else 2)  # Sigmoid, or Softmax and Slice

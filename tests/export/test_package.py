@@ -7,18 +7,20 @@ import json
 import shutil
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from fundusrt.bundle import Bundle
-from fundusrt.errors import BundleError, CertificateError, OutputError
+from fundusrt.errors import BundleError, CertificateError, OutputError, UsageError
 from fundusrt.loading import load
 from fundusrt.verification import verify_bundle
 from fundusrt_export.cli import export
 from fundusrt_export.golden_vectors import MAP_STEP, golden_angiogram, golden_photograph
 from fundusrt_export.package import export_bundle
+from fundusrt_export.passes import graph_statistics
 from tests.export.small_system import INFO, SIDE, angiogram
 
 pytestmark = pytest.mark.usefixtures("one_export_a_network")
@@ -29,9 +31,62 @@ def test_the_sdk_opens_it_and_its_golden_vectors_hold(bundle: Path) -> None:
     assert opened.manifest.name == "tiny"
     assert opened.manifest.version == "3.1.4"
     assert opened.manifest.networks["small"].variants[0].form == "identity"
-    assert {rung.name for rung in opened.certificate.rungs} == set(opened.manifest.needed_rungs())
+    later = AFTER_THE_NEXT_EXPORT["cmwnet"]
+    assert {rung.name for rung in opened.certificate.rungs} == {*opened.manifest.needed_rungs(), *later}
     assert "runtimes" in opened.manifest.needed_rungs()
     assert all(rung.holds for rung in verify_bundle(str(bundle)))
+
+
+def test_openvino_gives_the_same_masks(bundle: Path) -> None:
+    assert [rung.name for rung in verify_bundle(str(bundle), backend="openvino") if not rung.holds] == []
+    masks = []
+    for backend in ("onnxruntime", "openvino"):
+        with load(bundle, backend=backend, threads=1) as pipeline:
+            masks.append(pipeline(angiogram()).mask)
+    assert 0.05 < masks[0].mean() < 0.95
+    assert np.mean(masks[0] != masks[1]) <= 1e-4
+
+
+def test_every_target_has_a_graph_of_its_own_and_they_share_their_weights(bundle: Path) -> None:
+    opened = Bundle.open(bundle)
+    for name, network in opened.manifest.networks.items():
+        assert [variant.target for variant in network.variants] == ["onnxruntime", "openvino", "tensorrt"]
+        assert {variant.weights for variant in network.variants} == {f"{name}.weights"}
+        contents = [opened.network_bytes(variant) for variant in network.variants]
+        kinds = [graph_statistics(content).operators for content in contents]
+        assert kinds[0]["ReduceMean"] == 4 * 10
+        assert kinds[1]["ReduceMean"] == 6 * 10
+        assert kinds[2]["InstanceNormalization"] == 10
+        alone = sum(len(content) for content in contents)
+        shared = sum(
+            opened.manifest.files[file].bytes for file in {*(v.file for v in network.variants), f"{name}.weights"}
+        )
+        assert shared < 0.7 * alone
+    figures = [f for rung in opened.certificate.rungs if rung.name == "equal-variants" for f in rung.measurements]
+    assert len(figures) == 2 * 3
+
+
+def test_fewer_targets(material: dict[str, Path], tmp_path: Path) -> None:
+    given: dict[str, Any] = {"info": INFO, "golden": material["golden"], "threads": 1}
+    export_bundle(material["checkpoint"], tmp_path / "one", targets=["onnxruntime"], **given)
+    manifest = Bundle.open(tmp_path / "one").manifest
+    assert manifest.network_files() == ["large.onnx", "small.onnx"]
+    assert manifest.needed_rungs() == manifest.required_rungs
+    with pytest.raises(UsageError, match=r"targets: got openvino; expected onnxruntime, which the others are compared"):
+        export_bundle(material["checkpoint"], tmp_path / "two", targets=["openvino"], **given)
+
+
+def test_variants_without_their_rung_are_refused(bundle: Path, tmp_path: Path) -> None:
+    copied = Path(shutil.copytree(bundle, tmp_path / "copy"))
+    certificate = json.loads((copied / "certificate.json").read_text())
+    certificate["rungs"] = [rung for rung in certificate["rungs"] if rung["name"] != "equal-variants"]
+    content = json.dumps(certificate).encode()
+    (copied / "certificate.json").write_bytes(content)
+    manifest = json.loads((copied / "bundle.json").read_text())
+    manifest["files"]["certificate.json"] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    (copied / "bundle.json").write_text(json.dumps(manifest))
+    with pytest.raises(CertificateError, match="got no rung equal-variants"):
+        Bundle.open(copied)
 
 
 def test_a_pipeline_runs_it(bundle: Path) -> None:
@@ -52,7 +107,7 @@ def test_the_certificate_says_what_was_measured_and_names_nobody(bundle: Path) -
     }
     assert content["environment"]["torch"]
     assert len(content["environment"]["checkpoint_sha256"]) == 64
-    assert "small/parity image 1, tile 0,0" in content["rungs"][0]["inputs"]
+    assert "small/parity image 1, tile 0,0" in content["rungs"][1]["inputs"]
     everything = b"".join(path.read_bytes() for path in bundle.rglob("*") if path.is_file())
     for leak in (b"DOE", b"JANE", str(bundle.parent).encode(), b"/home/", b"/root/"):
         assert leak not in everything
@@ -128,7 +183,7 @@ def test_one_file_and_the_same_bytes_again(bundle: Path, material: dict[str, Pat
         assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_STORED}
         assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
     assert [line for line in lines if "DOES NOT HOLD" in line] == []
-    assert sum(line.startswith("rung ") for line in lines) == 6
+    assert sum(line.startswith("rung ") for line in lines) == 14
 
 
 def test_the_default_golden_image_covers_two_by_two_tiles() -> None:
@@ -158,7 +213,8 @@ def test_command(material: dict[str, Path], tmp_path: Path) -> None:
     done = CliRunner().invoke(export, [*arguments, "--threads", "1"])
     assert done.exit_code == 0, done.output
     assert "rung tiled-to-stitched holds" in done.output
-    assert "torch-to-onnxruntime" in done.output.splitlines()[-6]
+    figures = [line.split()[0] for line in done.output.splitlines() if line.startswith("  ") and "<=" in line]
+    assert {"torch-to-onnxruntime", "equal-variants", "tiled-to-stitched"} <= set(figures)
     manifest = Bundle.open(out).manifest
     assert (manifest.name, manifest.label) == ("leak", "exudate")
     again = CliRunner().invoke(export, arguments)

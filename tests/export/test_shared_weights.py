@@ -49,7 +49,7 @@ def test_equal_contents_are_stored_once_aligned_and_small_ones_not_at_all() -> N
     shared, weights = share_weights(GRAPHS, "net.weights")
     places: dict[str, dict[str, str]] = {}
     for content in shared.values():
-        for tensor in onnx.load_from_string(content, load_external_data=False).graph.initializer:
+        for tensor in onnx.load_from_string(content).graph.initializer:
             places[tensor.name] = {entry.key: entry.value for entry in tensor.external_data}
     assert places["b"] == {}
     assert places["a"] == places["renamed"] == places["reshaped"] != places["own"]
@@ -64,7 +64,7 @@ def test_the_same_graphs_give_the_same_bytes() -> None:
 
 def test_the_sdk_refuses_them_under_another_name() -> None:
     shared, weights = share_weights(GRAPHS, "net.weights")
-    with pytest.raises(BundleError, match="got data in 'net.weights'; expected data in 'other.weights'"):
+    with pytest.raises(BundleError, match=r"got data in 'net.weights'; expected data in 'other.weights'"):
         inline_weights(shared["one.onnx"], "other.weights", weights, "one.onnx")
 
 
@@ -75,5 +75,5 @@ def test_what_is_read_back_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
         return inline_weights(model, name, bytes([weights[0] ^ 1]) + weights[1:], source)
 
     monkeypatch.setattr(shared_weights, "inline_weights", wrong)
-    with pytest.raises(ExportError, match="one.onnx: got other tensors or nodes after sharing weights"):
+    with pytest.raises(ExportError, match=r"one.onnx: got other tensors or nodes after sharing weights"):
         share_weights(GRAPHS, "net.weights")

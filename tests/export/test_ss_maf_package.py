@@ -48,7 +48,14 @@ def test_the_sdk_opens_it_and_its_golden_vectors_hold(bundle: Path) -> None:
     opened = Bundle.open(bundle)
     manifest = opened.manifest
     assert isinstance(manifest, SsMafManifest)
-    assert [rung.name for rung in opened.certificate.rungs] == ["deployed-form", "torch-to-onnxruntime", "end-to-end"]
+    assert [rung.name for rung in opened.certificate.rungs] == [
+        "deployed-form", "torch-to-onnxruntime", "equal-variants", "end-to-end",
+    ]  # fmt: skip
+    variants = manifest.networks["segmentation"].variants
+    assert [(each.target, each.file, each.weights) for each in variants] == [
+        (target, "segmentation.onnx", None) for target in ("onnxruntime", "openvino", "tensorrt")
+    ]
+    assert [rung.name for rung in verify_bundle(str(bundle), backend="openvino") if not rung.holds] == []
     assert (manifest.frame.height_px, manifest.frame.width_px, manifest.output_scale) == (*SIZE, 2)
     assert (manifest.input.colour, manifest.input.mean, manifest.input.std) == ("rgb", (0.5,) * 3, (0.5,) * 3)
     assert (manifest.postprocess.threshold, manifest.postprocess.upsample) == (0.45, "bilinear")

@@ -237,7 +237,7 @@ def test_run_refuses_large_images_from_their_header(tiny: Path, eyes: Path, tmp_
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (("--backend", "tensorrt"), "backend: got 'tensorrt'; expected one of onnxruntime"),
+        (("--backend", "tensorrt"), "backend: got 'tensorrt'; expected one of onnxruntime, openvino"),
         (("--precision", "int8"), "got onnxruntime/int8; expected one of onnxruntime/fp32"),
         (("--device", "cuda"), "device: got 'cuda' with backend 'onnxruntime'; expected 'cpu'; pass device='cpu'"),
     ],

@@ -71,6 +71,6 @@ def test_verify_with_other_preprocessing_exits_3(tiny: Path, monkeypatch: pytest
 
 
 def test_verify_an_unknown_backend_exits_3(tiny: Path) -> None:
-    result = invoke("verify", tiny, "--backend", "openvino")
+    result = invoke("verify", tiny, "--backend", "tensorrt")
     assert result.exit_code == 3
-    assert "backend: got 'openvino'; expected one of onnxruntime" in result.stderr
+    assert "backend: got 'tensorrt'; expected one of onnxruntime, openvino" in result.stderr

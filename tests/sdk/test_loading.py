@@ -40,7 +40,7 @@ def test_folder_and_zip_give_the_same_result(tiny: Path, tmp_path: Path) -> None
         (
             {"backend": "tensorrt"},
             BackendUnavailable,
-            "backend: got 'tensorrt'; expected one of onnxruntime; pass backend='onnxruntime'",
+            "backend: got 'tensorrt'; expected one of onnxruntime, openvino; pass backend='onnxruntime'",
         ),
         (
             {"precision": "fp16"},

@@ -46,7 +46,7 @@ def rewrite_wavelets(model: nn.Module, *, example: Example | None = None) -> nn.
     plain list, tuple or dict, where replacing it could go unnoticed.
 
     Forward values are equal up to rounding (float64 1e-12, float32 1e-5 of the output range). Gradients are the true
-    ones, which the library's are not near the border (`docs/wavelet-rewrite.md`).
+    ones, which the library's are not near the border (`docs/rewrite-your-model.md`).
 
     Args:
         model: any module; not modified.

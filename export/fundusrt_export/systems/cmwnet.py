@@ -15,12 +15,14 @@ from fundusrt.image import FundusImage
 from fundusrt.manifest import AnyManifest, CmwnetGolden, CmwnetManifest, FileRecord
 from fundusrt.manifest.parts import Target
 from fundusrt.pipeline import SegmentationPipeline
+from fundusrt_export.any_size import export_any_size
 from fundusrt_export.branch import FORMS, DeployedBranch, Form, deployed_form, uniform_noise
 from fundusrt_export.checkpoint_networks import ROLES, TrainedSystem, load_trained
 from fundusrt_export.errors import RewriteDeclined
 from fundusrt_export.golden_vectors import golden_angiogram, stored_array, stored_map, stored_mask, stored_picture
 from fundusrt_export.graph_variants import GraphVariants
 from fundusrt_export.model_card import BundleInfo, BundleWords
+from fundusrt_export.onnx_checks import HEIGHT, WIDTH
 from fundusrt_export.onnx_export import OUTPUT, export_branch
 from fundusrt_export.parity import (
     ParityInputs,
@@ -91,6 +93,8 @@ class CmwnetExport(SystemExport):
 
     def variants(self) -> list[GraphVariants]:
         """Return a graph for each target and branch: they differ in the group normalisation."""
+        if self.any_size:
+            return [GraphVariants(role, dict.fromkeys(self.targets, "identity, any size")) for role in ROLES]
         forms = {target: f"{self._form}, {NORMALISATIONS[target]} normalisation" for target in self.targets}
         forms["onnxruntime"] = self._form
         return [GraphVariants(role, forms) for role in ROLES]
@@ -111,9 +115,9 @@ class CmwnetExport(SystemExport):
             variants.network: network_spec(
                 roles[variants.network],
                 variants,
-                (config.unet.in_channels, size, size),
+                (config.unet.in_channels, *((HEIGHT, WIDTH) if self.any_size else (size, size))),
                 OUTPUT,
-                (1, size, size),
+                (1, *((HEIGHT, WIDTH) if self.any_size else (size, size))),
             )
             for variants, size in zip(self.variants(), self.sizes.values(), strict=True)
         }
@@ -148,11 +152,10 @@ class CmwnetExport(SystemExport):
         progress(summary(rungs[-1]))
 
         progress("exporting to ONNX")
-        files: dict[str, bytes] = {}
+        contents: dict[str, bytes] = {}
         graphs: dict[str, dict[Target, bytes]] = {}
         for role, variants in zip(ROLES, self.variants(), strict=True):
-            contents = {file: self._to_onnx(role, target, progress) for file, target in variants.graphs().items()}
-            files |= variants.packed(contents)
+            contents |= {file: self._to_onnx(role, target, progress) for file, target in variants.graphs().items()}
             graphs[role] = {target: contents[variants.file(target)] for target in self.targets}
         sessions: dict[str, InferenceSession] = {
             role: OnnxRuntimeSession(graphs[role]["onnxruntime"], source=role, threads=threads) for role in ROLES
@@ -160,8 +163,8 @@ class CmwnetExport(SystemExport):
         exported = {role: DeployedBranch(rewritten[role][self._form]) for role in ROLES}
         rungs.append(torch_to_onnxruntime(exported, sessions, inputs))
         progress(summary(rungs[-1]))
-        contents = {role: graphs[role]["onnxruntime"] for role in ROLES}
-        require_same_network(rungs[-1], lambda: self._as_exported(rewritten), contents, inputs)
+        compared = {role: graphs[role]["onnxruntime"] for role in ROLES}
+        require_same_network(rungs[-1], lambda: self._as_exported(rewritten), compared, inputs)
         if len(self.targets) > 1:
             rungs.append(equal_variants(graphs, inputs, threads=threads))
             progress(summary(rungs[-1]))
@@ -174,6 +177,9 @@ class CmwnetExport(SystemExport):
         for rung in (*last, mask_task(made, images)):
             rungs.append(rung)
             progress(summary(rung))
+        files: dict[str, bytes] = {}
+        for variants in self.variants():
+            files |= variants.packed({file: contents[file] for file in variants.graphs()})
         return Measured(files, tuple(rungs), _golden_files(images[0], reference[0]))
 
     def card_rows(self) -> list[tuple[str, str]]:
@@ -185,6 +191,9 @@ class CmwnetExport(SystemExport):
         ]
 
     def _to_onnx(self, role: Role, target: Target, progress: Progress) -> bytes:
+        if self.any_size:
+            progress(f" {role}, any size")
+            return export_any_size(self.trained.networks[role], progress=progress)
         progress(f" {role}, {target}")
         return export_branch(
             self.trained.networks[role],

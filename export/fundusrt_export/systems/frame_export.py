@@ -47,6 +47,7 @@ class FrameExport(SystemExport, Generic[M]):
         frame: its size and interpolation.
     """
 
+    fixed_because: ClassVar = "its network sees one frame, whose size the manifest fixes"
     kind: ClassVar[type[Any]]
     golden: ClassVar[FrameGolden]
 

@@ -71,14 +71,18 @@ class SystemExport(ABC):
         sha256: of the checkpoint file.
         form: graph form of the networks, for the model card.
         targets: runtimes to make graphs for; `onnxruntime` first, which the others are compared with.
+        any_size: whether height and width of the networks' inputs are free.
+        fixed_because: why they cannot be; empty where they can.
     """
 
     words: ClassVar[BundleWords]
+    fixed_because: ClassVar[str] = ""
 
     facts: dict[str, Any]
     sha256: str
     form: str
     targets: tuple[Target, ...] = TARGETS
+    any_size: bool = False
 
     @abstractmethod
     def golden_image(self, path: str | Path | None) -> FundusImage:
@@ -144,7 +148,7 @@ def stated_fields(info: BundleInfo, files: Mapping[str, FileRecord]) -> dict[str
 
 
 def network_spec(
-    role: str, variants: GraphVariants, shape: tuple[int, int, int], output: str, answer: tuple[int, int, int]
+    role: str, variants: GraphVariants, shape: tuple[int | str, ...], output: str, answer: tuple[int | str, ...]
 ) -> NetworkSpec:
     """Return a network of a manifest, the batch free; shapes are channels, height and width."""
     return NetworkSpec.model_validate(
