@@ -110,9 +110,7 @@ def in_reduced_type(model: onnx.ModelProto, nodes: Set[str], reduced: ReducedTyp
         key = (name, element_type)
         if key not in casts:
             casts[key] = f"{name}_{TensorProto.DataType.Name(element_type).lower()}"
-            rewritten.append(
-                helper.make_node("Cast", [name], [casts[key]], name=f"Cast_{casts[key]}", to=element_type)
-            )
+            rewritten.append(helper.make_node("Cast", [name], [casts[key]], name=f"Cast_{casts[key]}", to=element_type))
         return casts[key]
 
     for original in graph.node:

@@ -39,7 +39,8 @@ def element_types(content: bytes) -> dict[str, int]:
 def one_by_one(weight: float, *, opset: int = 18) -> onnx.ModelProto:
     """x (1, 2, 2, 2) -> Conv 1x1 -> Resize by 2 -> y."""
     x, y = (
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 2, side, side]) for name, side in (("x", 2), ("y", 4))
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 2, side, side])
+        for name, side in (("x", 2), ("y", 4))
     )
     nodes = [
         helper.make_node("Conv", ["x", "w"], ["c"], name="Conv_0"),
@@ -116,7 +117,7 @@ def test_overflow_is_caught(reduce) -> None:
     for tensor in careless.graph.initializer:  # what a converter that clamps constants makes of it
         if tensor.name == "gain":
             tensor.CopyFrom(numpy_helper.from_array(np.array([65504.0], np.float32), "gain"))
-    assert not judge(in_reduced_type(careless, every - STATISTICS - HEAD, FP16).SerializeToString()).figure.holds
+    assert not judge(in_reduced_type(careless, every - STATISTICS - HEAD, FP16).SerializeToString()).holds
 
     report = reduce("fp16", limit=0.05, gain=1e6).report
     kept = {node.node: node for node in report.kept}
