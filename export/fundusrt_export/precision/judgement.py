@@ -67,7 +67,7 @@ class Judge(ABC):
         self._ranking: list[int] = sorted(varied[:RANKING_TILES].tolist())
 
     def __call__(self, candidate: bytes) -> Measurement:
-        """Return the figure of a candidate on all held-out tiles; NaN, which never holds, if an answer is not finite."""
+        """Return the figure of a candidate on all held-out tiles; NaN, which never holds, for infinite answers."""
         given = answers(rounded_twin(candidate), self._tiles, threads=self._threads)
         finite = all(np.isfinite(answer).all() for answer in given)
         return self._figure(self._agreement(given, self._truth) if finite else math.nan)

@@ -92,7 +92,8 @@ def _ranges(model: onnx.ModelProto, tiles: Array) -> Any:
             extra_options={"symmetric": True},
         )
         for tile in tiles:
-            calibrator.collect_data(_OneTile(model.graph.input[0].name, tile))
+            reader: Any = _OneTile(model.graph.input[0].name, tile)
+            calibrator.collect_data(reader)
         return calibrator.compute_data()
 
 
