@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from fundusrt_export.precision.calibration import FEWEST_TILES
 from fundusrt_export.precision.convert import to_precision
-from fundusrt_export.precision.judgement import LIMITS, DiceJudge, Judge, Judgement, PsnrJudge
+from fundusrt_export.precision.judgement import LIMITS, DiceJudge, Judge, PsnrJudge
 from fundusrt_export.precision.report import KeptNode, PrecisionReport, PrecisionResult, ReducedPrecision, Task
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "LIMITS",
     "DiceJudge",
     "Judge",
-    "Judgement",
     "KeptNode",
     "PrecisionReport",
     "PrecisionResult",

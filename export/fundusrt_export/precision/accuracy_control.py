@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from fundusrt.certificate import Measurement
 from fundusrt_export.errors import PrecisionError
-from fundusrt_export.precision.judgement import Judgement
 from fundusrt_export.precision.report import ReducedPrecision
 
 __all__ = ["Build", "Controlled", "Progress", "control_accuracy"]
@@ -18,11 +18,11 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Controlled:
-    """The file that keeps the limit, its figures, and the layers put back, the most harmful first."""
+    """The file that keeps the limit, its figure and that of no layer put back, the layers put back, worst first."""
 
     content: bytes
-    judgement: Judgement
-    unrestored: Judgement
+    figure: Measurement
+    unrestored: Measurement
     restored: tuple[str, ...]
     candidates: int
 
@@ -31,7 +31,8 @@ def control_accuracy(
     precision: ReducedPrecision,
     build: Build,
     layers: Sequence[str],
-    judge: Callable[[bytes], Judgement],
+    judge: Callable[[bytes], Measurement],
+    distance: Callable[[bytes], float],
     progress: Progress,
 ) -> Controlled:
     """Return the file with the fewest layers put back that keeps the limit.
@@ -44,7 +45,8 @@ def control_accuracy(
         precision: for messages.
         build: makes a candidate; deterministic.
         layers: that may be put back, in the order of the graph.
-        judge: says how far a candidate is from the float32 answer.
+        judge: measures a candidate against the limit.
+        distance: from the float32 answer, for the order.
         progress: called with a line per step.
 
     Raises:
@@ -57,29 +59,29 @@ def control_accuracy(
             expected="at least one",
             fix="export this network in fp32",
         )
-    judged: dict[int, tuple[bytes, Judgement]] = {}
+    judged: dict[int, tuple[bytes, Measurement]] = {}
     ranked: list[str] = []
 
-    def measure(count: int) -> Judgement:
+    def measure(count: int) -> Measurement:
         if count not in judged:
             content = build(frozenset(ranked[:count]))
             judged[count] = content, judge(content)
-            figure = judged[count][1].figure
+            figure = judged[count][1]
             progress(f"{precision}, {count} of {len(layers)} layers in float32: {figure.metric} {figure.value:.5g}")
         return judged[count][1]
 
     unrestored = measure(0)
     alone = 0
     count = 0
-    if not unrestored.figure.holds:
+    if not unrestored.holds:
         everything = frozenset(layers)
-        harm = {layer: judge(build(everything - {layer})).distance for layer in layers}
+        harm = {layer: distance(build(everything - {layer})) for layer in layers}
         alone = len(layers)
         ranked.extend(sorted(layers, key=lambda layer: (-harm[layer], layers.index(layer))))
         progress(f"{precision}: most harmful layers {', '.join(ranked[:5])}")
-        count = _fewest(lambda number: measure(number).figure.holds, len(layers) - 1)
+        count = _fewest(lambda number: measure(number).holds, len(layers) - 1)
     if count < 0:
-        figure = judged[max(judged)][1].figure
+        figure = judged[max(judged)][1]
         sign = "at most" if figure.bound == "at_most" else "at least"
         raise PrecisionError(
             f"precision {precision}",
@@ -87,8 +89,8 @@ def control_accuracy(
             expected=f"{sign} {figure.limit:g}",
             fix="export this network in fp16 or fp32" if precision != "fp16" else "export this network in fp32",
         )
-    content, judgement = judged[count]
-    return Controlled(content, judgement, unrestored, tuple(ranked[:count]), len(judged) + alone)
+    content, figure = judged[count]
+    return Controlled(content, figure, unrestored, tuple(ranked[:count]), len(judged) + alone)
 
 
 def _fewest(holds: Callable[[int], bool], most: int) -> int:

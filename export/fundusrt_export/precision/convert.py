@@ -97,7 +97,7 @@ def to_precision(
         plan = _quantised(model, tiles)
     else:
         plan = _reduced(model, tiles, {"fp16": FP16, "bf16": BF16}[precision], threads)
-    controlled = control_accuracy(precision, plan.build, tuple(plan.layers), judge, progress)
+    controlled = control_accuracy(precision, plan.build, tuple(plan.layers), judge, judge.distance, progress)
     _check_result(controlled.content, model)
     back = [node for layer in controlled.restored for node in plan.layers[layer]]
     restored = {node: KeptNode(node, "", "accuracy", "put back to keep the limit") for node in back}
@@ -111,8 +111,8 @@ def to_precision(
             if node.name in kept
         ),
         restored=controlled.restored,
-        figure=controlled.judgement.figure,
-        unrestored=controlled.unrestored.figure,
+        figure=controlled.figure,
+        unrestored=controlled.unrestored,
         measured_by=judge.measured_by,
         candidates=controlled.candidates,
         largest=plan.largest,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from fundusrt.errors import InvalidInput
 from fundusrt_export.precision.report import ReducedPrecision, Task
 from fundusrt_export.precision.rounding import rounded_twin
 
-__all__ = ["LIMITS", "DiceJudge", "Judge", "Judgement", "PsnrJudge", "answers", "tile_sha256"]
+__all__ = ["LIMITS", "DiceJudge", "Judge", "PsnrJudge", "answers", "tile_sha256"]
 
 LIMITS: dict[tuple[Task, ReducedPrecision], float] = {
     ("segmentation", "fp16"): 0.002,
@@ -38,12 +37,8 @@ quality costs; bf16 has three bits less than fp16 and is held to the limits of i
 """
 
 
-@dataclass(frozen=True)
-class Judgement:
-    """A candidate's figure, and its mean squared distance to the float32 answer, which is finer and ranks layers."""
-
-    figure: Measurement
-    distance: float
+RANKING_TILES = 2
+"""Held-out tiles on which layers are ranked, those with the most varied answers: each layer is one more candidate."""
 
 
 class Judge(ABC):
@@ -68,14 +63,25 @@ class Judge(ABC):
         self._tiles, self._threads = tiles, threads
         self.tiles_sha256 = frozenset(map(tile_sha256, tiles))
         self._truth = answers(network, tiles, threads=threads)
+        varied = np.argsort([-answer.std(dtype=np.float64) for answer in self._truth], kind="stable")
+        self._ranking: list[int] = sorted(varied[:RANKING_TILES].tolist())
 
-    def __call__(self, candidate: bytes) -> Judgement:
-        """Run a candidate on the held-out tiles; NaN and infinity are infinitely far away and never hold."""
+    def __call__(self, candidate: bytes) -> Measurement:
+        """Return the figure of a candidate on all held-out tiles; NaN, which never holds, for infinite answers."""
         given = answers(rounded_twin(candidate), self._tiles, threads=self._threads)
-        if not all(np.isfinite(answer).all() for answer in given):
-            return Judgement(self._figure(math.nan), math.inf)
-        squares = [np.square(a.astype(np.float64) - b).mean() for a, b in zip(given, self._truth, strict=True)]
-        return Judgement(self._figure(self._agreement(given, self._truth)), float(np.mean(squares)))
+        finite = all(np.isfinite(answer).all() for answer in given)
+        return self._figure(self._agreement(given, self._truth) if finite else math.nan)
+
+    def distance(self, candidate: bytes) -> float:
+        """Return the mean squared distance to the float32 answer, which is finer than the figure and ranks layers.
+
+        Measured on `RANKING_TILES` tiles; infinite where an answer is not finite.
+        """
+        given = answers(rounded_twin(candidate), self._tiles[self._ranking], threads=self._threads)
+        truth = [self._truth[index] for index in self._ranking]
+        squares = [np.square(a.astype(np.float64) - b).mean() for a, b in zip(given, truth, strict=True)]
+        mean = float(np.mean(squares))
+        return mean if math.isfinite(mean) else math.inf
 
     @abstractmethod
     def _agreement(self, given: list[Array], truth: list[Array]) -> float:

@@ -3,8 +3,8 @@
 The rules, the first that applies names the reason:
 
 * `head`: the last convolution before each output and everything behind it. Masks are cut from these values.
-* `statistics`: reductions, roots, quotients, and the element-wise arithmetic around them: the squares that are averaged,
-  the scale and shift made of them, their use. A mean over 512 x 512 values does not fit eleven bits.
+* `statistics`: reductions, roots, quotients, and the element-wise arithmetic around them: the squares that are
+  averaged, the scale and shift made of them, their use. A mean over 512 x 512 values does not fit eleven bits.
 * `range`: |x| above half of the type's largest value in any input, output or weight. Half, because an unseen image may
   be brighter than the audited ones.
 * `underflow`: an input, output or weight whose largest |x| is below the type's smallest normal value, such as the
@@ -116,7 +116,7 @@ def _statistics(model: onnx.ModelProto) -> frozenset[str]:
             if all(name in values or name in weights for name in given):
                 values.update(node.output)
     for node in reversed(model.graph.node):
-        if node.op_type in _ARITHMETIC and node.output[0] in users:
-            if all(user.name in found for user in users[node.output[0]]):
-                found.add(node.name)
+        following = users[node.output[0]]
+        if node.op_type in _ARITHMETIC and following and all(user.name in found for user in following):
+            found.add(node.name)
     return frozenset(found)

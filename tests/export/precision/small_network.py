@@ -24,13 +24,13 @@ def tiles(count: int, seed: int = 0) -> np.ndarray:
     return np.stack(made)[:, None].astype(np.float32)
 
 
-def segmenter(*, outlier: float = 1.0, gain: float = 1.0, sigmoid: bool = True) -> bytes:
+def segmenter(*, outlier: float = 1.0, gain: float = 1.0, offset: float = 0.0) -> bytes:
     """Conv_0, normalisation, Conv_1 to Conv_4, Conv_5 (1x1), Sigmoid; about a fifth of the pixels of `tiles` is marked.
 
     Args:
         outlier: factor of one channel between Conv_1 and Conv_2; in float32 the function stays the same.
         gain: factor of all channels between Relu_1 and Conv_2; in float32 the function stays the same.
-        sigmoid: whether the answer is a probability, else it is the logit.
+        offset: added to every logit.
     """
     random = np.random.default_rng(1)
     weights: dict[str, np.ndarray] = {}
@@ -47,8 +47,8 @@ def segmenter(*, outlier: float = 1.0, gain: float = 1.0, sigmoid: bool = True) 
     logits = np.concatenate([answer.ravel() for answer in answers(probe, tiles(8), threads=1)])
     high, middle = np.quantile(logits, [0.95, 0.8])
     factor = 3.0 / (high - middle)
-    weights["w5"], weights["b5"] = weights["w5"] * factor, np.array([-middle * factor])
-    return _model(weights, sigmoid=sigmoid)
+    weights["w5"], weights["b5"] = weights["w5"] * factor, np.array([offset - middle * factor])
+    return _model(weights, sigmoid=True)
 
 
 def _model(weights: dict[str, np.ndarray], *, sigmoid: bool) -> bytes:

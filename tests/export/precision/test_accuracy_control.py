@@ -8,9 +8,9 @@ import math
 import pytest
 
 from fundusrt.agreement import at_most
+from fundusrt.certificate import Measurement
 from fundusrt_export.errors import PrecisionError
 from fundusrt_export.precision.accuracy_control import Controlled, control_accuracy
-from fundusrt_export.precision.judgement import Judgement
 
 LAYERS = ("a", "b", "c", "d", "e", "f", "g")
 
@@ -22,14 +22,16 @@ def control(harm: dict[str, float], limit: float) -> tuple[Controlled, list[froz
     def build(restored: frozenset[str]) -> bytes:
         return "".join(layer for layer in LAYERS if layer not in restored).encode()
 
-    def judge(candidate: bytes) -> Judgement:
+    def distance(candidate: bytes) -> float:
         reduced = candidate.decode()
         judged.append(frozenset(reduced))
-        value = sum(harm.get(layer, 0.0) for layer in reduced)
-        return Judgement(at_most("sum", value, limit), value)
+        return sum(harm.get(layer, 0.0) for layer in reduced)
+
+    def judge(candidate: bytes) -> Measurement:
+        return at_most("sum", distance(candidate), limit)
 
     said: list[str] = []
-    controlled = control_accuracy("int8", build, LAYERS, judge, said.append)
+    controlled = control_accuracy("int8", build, LAYERS, judge, distance, said.append)
     assert said
     return controlled, judged
 
@@ -46,8 +48,8 @@ def test_the_fewest_and_most_harmful_go_back(count: int) -> None:
     worst = ["d", "a", "g", "b", "f", "c"][:count]
     controlled, judged = control({layer: 10.0 - rank for rank, layer in enumerate(worst)}, limit=0.5)
     assert controlled.restored == tuple(worst)
-    assert controlled.judgement.figure.holds
-    assert not controlled.unrestored.figure.holds
+    assert controlled.figure.holds
+    assert not controlled.unrestored.holds
     assert len(judged) == controlled.candidates
 
 
@@ -77,4 +79,4 @@ def test_one_layer_at_least_stays_reduced() -> None:
 
 def test_no_layer_at_all() -> None:
     with pytest.raises(PrecisionError, match="no layer that can be reduced"):
-        control_accuracy("fp16", lambda _: b"", (), lambda _: Judgement(at_most("sum", 0.0, 1.0), 0.0), print)
+        control_accuracy("fp16", lambda _: b"", (), lambda _: at_most("sum", 0.0, 1.0), lambda _: 0.0, print)

@@ -29,23 +29,33 @@ def with_nan() -> np.ndarray:
     return values
 
 
+SHAPED = (
+    "(N, C, H, W) float32, at least one; stack the network's inputs of real images (`fundusrt.preprocess.to_tensor`)"
+)
 REFUSED: dict[str, tuple[Callable[[], np.ndarray], str]] = {
-    "too few": (lambda: tiles(9), "calibration tiles: got 9 tiles, 9 of which show more than one colour; expected at "
-        "least 16 that do; add 7 tiles of real images"),
-    "black": (lambda: np.zeros((40, *SHAPE), np.float32), "calibration tiles: got 40 tiles, 0 of which show more than "
-        "one colour; expected at least 16 that do; add 16 tiles of real images"),
-    "NaN": (with_nan, "calibration tile 3: got NaN or infinity; expected finite values; drop the tile or repair its "
-        "preprocessing"),
-    "float64": (lambda: tiles(16).astype(np.float64), "calibration tiles: got shape (16, 1, 24, 24), float64; expected "
-        "(N, C, H, W) float32, at least one; stack the network's inputs of real images "
-        "(`fundusrt.preprocess.to_tensor`)"),
-    "none": (lambda: np.zeros((0, *SHAPE), np.float32), "calibration tiles: got shape (0, 1, 24, 24), float32; expected "
-        "(N, C, H, W) float32, at least one; stack the network's inputs of real images "
-        "(`fundusrt.preprocess.to_tensor`)"),
-    "no lesion": (lambda: 0.001 * np.random.default_rng(0).random((16, *SHAPE), np.float32), "calibration tiles: got "
-        "16 tiles, none with a lesion; expected tiles with and without lesions; add tiles of diseased eyes: what only "
-        "lesions excite would be cut off"),
-}  # fmt: skip
+    "too few": (
+        lambda: tiles(9),
+        "calibration tiles: got 9 tiles, 9 of which show more than one colour; expected at least 16 that do; "
+        "add 7 tiles of real images",
+    ),
+    "black": (
+        lambda: np.zeros((40, *SHAPE), np.float32),
+        "calibration tiles: got 40 tiles, 0 of which show more than one colour; expected at least 16 that do; "
+        "add 16 tiles of real images",
+    ),
+    "NaN": (
+        with_nan,
+        "calibration tile 3: got NaN or infinity; expected finite values; drop the tile or repair its preprocessing",
+    ),
+    "float64": (
+        lambda: tiles(16).astype(np.float64),
+        f"calibration tiles: got shape (16, 1, 24, 24), float64; expected {SHAPED}",
+    ),
+    "none": (
+        lambda: np.zeros((0, *SHAPE), np.float32),
+        f"calibration tiles: got shape (0, 1, 24, 24), float32; expected {SHAPED}",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -71,6 +81,17 @@ def test_the_networks_word_on_lesions() -> None:
     assert checked.facts.sha256 != check(tiles(16, seed=1)).facts.sha256
 
 
+def test_a_network_that_marks_nothing() -> None:
+    with pytest.raises(InvalidInput) as raised:
+        CalibrationTiles.check(
+            segmenter(offset=-100.0), tiles(16), task="segmentation", lesion_tiles=None, fewest=16, threads=1
+        )
+    assert str(raised.value) == (
+        "calibration tiles: got 16 tiles, none with a lesion; expected tiles with and without lesions; "
+        "add tiles of diseased eyes: what only lesions excite would be cut off"
+    )
+
+
 def test_enhancement_knows_no_lesions() -> None:
     values = 0.001 * np.random.default_rng(0).random((16, *SHAPE), np.float32)
     checked = CalibrationTiles.check(NETWORK, values, task="enhancement", lesion_tiles=None, fewest=16, threads=1)
@@ -92,7 +113,7 @@ def test_held_out_tiles_are_others() -> None:
 
 def test_held_out_tiles_hold_lesions() -> None:
     with pytest.raises(InvalidInput, match="2 tiles on which the float32 network marks nothing"):
-        DiceJudge(NETWORK, np.zeros((2, *SHAPE), np.float32), threshold=0.5, limit=0.1, threads=1)
+        DiceJudge(segmenter(offset=-100.0), tiles(2), threshold=0.5, limit=0.1, threads=1)
 
 
 def test_unknown_precision() -> None:

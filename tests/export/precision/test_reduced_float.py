@@ -117,7 +117,7 @@ def test_overflow_is_caught(reduce) -> None:
     for tensor in careless.graph.initializer:  # what a converter that clamps constants makes of it
         if tensor.name == "gain":
             tensor.CopyFrom(numpy_helper.from_array(np.array([65504.0], np.float32), "gain"))
-    assert not judge(in_reduced_type(careless, every - STATISTICS - HEAD, FP16).SerializeToString()).figure.holds
+    assert not judge(in_reduced_type(careless, every - STATISTICS - HEAD, FP16).SerializeToString()).holds
 
     report = reduce("fp16", limit=0.05, gain=1e6).report
     kept = {node.node: node for node in report.kept}

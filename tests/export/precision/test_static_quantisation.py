@@ -51,10 +51,10 @@ def test_int8_runs_where_it_must(reduce) -> None:
 
 
 def test_a_layer_that_ruins_int8_is_put_back(reduce) -> None:
-    """Planted: one channel between Conv_1 and Conv_2 is 500 times as large, so that 8 bits leave the others nothing."""
+    """Planted: one channel of what Conv_2 reads is 500 times as large, so that 8 bits leave the others nothing."""
     report = reduce("int8", limit=LOOSE, outlier=500.0).report
     assert report.unrestored.value > 0.3
-    assert set(report.restored[:2]) == {"Conv_1", "Conv_2"}
+    assert report.restored[0] == "Conv_2"
     assert report.figure.holds
     assert report.reduced
     assert {node.node for node in report.kept if node.reason == "accuracy"} == set(report.restored)
