@@ -38,6 +38,21 @@ __all__ = ["export"]
     help="Leave height and width of the networks' inputs free, for use without the SDK (CMWNet, identity form).",
 )
 @click.option(
+    "--precision",
+    "precisions",
+    type=click.Choice(["fp32", "fp16", "bf16", "int8"]),
+    multiple=True,
+    default=("fp32",),
+    show_default=True,
+    help="Precision beside fp32, which is always there; needs --calibration. Repeatable.",
+)
+@click.option(
+    "--calibration",
+    type=click.Path(exists=True, path_type=Path),
+    multiple=True,
+    help="Real image, or folder of them, to reduce the precision on; every third one judges the result. Repeatable.",
+)
+@click.option(
     "--golden",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     default=None,
@@ -81,6 +96,8 @@ def export(
     form: Literal["identity", "convolution"] | None,
     targets: tuple[Literal["onnxruntime", "openvino", "tensorrt"], ...],
     dynamic_size: bool,
+    precisions: tuple[Literal["fp32", "fp16", "bf16", "int8"], ...],
+    calibration: tuple[Path, ...],
     golden: Path | None,
     parity_images: tuple[Path, ...],
     settings: tuple[str, ...],
@@ -112,6 +129,8 @@ def export(
         form=form,
         targets=targets,
         any_size=dynamic_size,
+        precisions=precisions,
+        calibration=calibration,
         golden=golden,
         parity_images=parity_images,
         settings=settings,

@@ -1,4 +1,4 @@
-"""The graphs of one network: which target takes which file, and what they share."""
+"""The graphs of one network: which target and precision takes which file, and what they share."""
 
 from __future__ import annotations
 
@@ -6,15 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fundusrt.manifest import VariantSpec
-from fundusrt.manifest.parts import Target
+from fundusrt.manifest.parts import Precision, Target
+from fundusrt_export.precision.report import ReducedPrecision
 from fundusrt_export.shared_weights import share_weights
 
-__all__ = ["GraphVariants"]
+__all__ = ["REDUCED_TARGETS", "GraphVariants"]
+
+
+REDUCED_TARGETS: Mapping[ReducedPrecision, tuple[Target, ...]] = {
+    "fp16": ("onnxruntime", "openvino", "tensorrt"),
+    # ONNX Runtime has no bf16 convolution on the CPU.
+    "bf16": ("openvino", "tensorrt"),
+    "int8": ("onnxruntime", "openvino", "tensorrt"),
+}
+"""Targets that run a precision."""
 
 
 @dataclass(frozen=True)
 class GraphVariants:
-    """The fp32 variants of a network.
+    """The variants of a network.
 
     Targets with the same form take the same file. A network with one file keeps its weights in it; with several, they
     share `NAME.weights`.
@@ -22,49 +32,76 @@ class GraphVariants:
     Attributes:
         network: its name in the manifest.
         forms: graph form in words, by target.
+        reduced: precisions beside fp32; each is made of the target's fp32 graph.
     """
 
     network: str
     forms: Mapping[Target, str]
+    reduced: tuple[ReducedPrecision, ...] = ()
 
-    def file(self, target: Target) -> str:
-        """Return the name of a target's ONNX file: `NAME.onnx` for the first form, else `NAME-TARGET.onnx`."""
+    def file(self, target: Target, precision: Precision = "fp32") -> str:
+        """Return the name of an ONNX file.
+
+        `NAME.onnx` for the first form, else `NAME-TARGET.onnx`; with the precision before the dot if it is not fp32.
+        """
         first = next(each for each, form in self.forms.items() if form == self.forms[target])
-        return f"{self.network}.onnx" if first == next(iter(self.forms)) else f"{self.network}-{first}.onnx"
+        stem = self.network if first == next(iter(self.forms)) else f"{self.network}-{first}"
+        return f"{stem}.onnx" if precision == "fp32" else f"{stem}-{precision}.onnx"
 
     def graphs(self) -> dict[str, Target]:
-        """Return every ONNX file once, and a target that takes it."""
+        """Return every fp32 ONNX file once, and a target that takes it."""
         files: dict[str, Target] = {}
         for target in self.forms:
             files.setdefault(self.file(target), target)
         return files
 
+    def reductions(self) -> dict[str, tuple[Target, ReducedPrecision]]:
+        """Return every other ONNX file once, a target that takes it, and its precision."""
+        files: dict[str, tuple[Target, ReducedPrecision]] = {}
+        for precision in self.reduced:
+            for target in self._targets(precision):
+                files.setdefault(self.file(target, precision), (target, precision))
+        return files
+
     @property
     def weights(self) -> str | None:
         """Name of the shared weights file; None with one graph."""
-        return f"{self.network}.weights" if len(self.graphs()) > 1 else None
+        return f"{self.network}.weights" if len(self.graphs()) + len(self.reductions()) > 1 else None
 
     def files(self) -> list[str]:
         """Return the names of all files of the network."""
-        return [*self.graphs(), *([self.weights] if self.weights else [])]
+        return [*self.graphs(), *self.reductions(), *([self.weights] if self.weights else [])]
 
     def specs(self) -> tuple[VariantSpec, ...]:
         """Return the entries of the manifest."""
+        kinds: list[tuple[Target, Precision]] = []
+        for precision in ("fp32", *self.reduced):
+            kinds += [(target, precision) for target in self._targets(precision)]
         return tuple(
-            VariantSpec(file=self.file(target), target=target, form=form, weights=self.weights)
-            for target, form in self.forms.items()
+            VariantSpec(
+                file=self.file(target, precision),
+                target=target,
+                precision=precision,
+                form=self.forms[target],
+                weights=self.weights,
+            )
+            for target, precision in kinds
         )
 
     def packed(self, contents: Mapping[str, bytes]) -> dict[str, bytes]:
         """Return the files as they lie in a bundle.
 
         Args:
-            contents: self-contained ONNX files, by the names of `graphs`.
+            contents: self-contained ONNX files, by the names of `graphs` and `reductions`; others are left out.
 
         Raises:
             ExportError: the weights could not be shared.
         """
+        own = {name: contents[name] for name in (*self.graphs(), *self.reductions())}
         if self.weights is None:
-            return dict(contents)
-        shared, weights = share_weights(contents, self.weights)
+            return own
+        shared, weights = share_weights(own, self.weights)
         return {**shared, self.weights: weights}
+
+    def _targets(self, precision: Precision) -> list[Target]:
+        return [target for target in self.forms if precision == "fp32" or target in REDUCED_TARGETS[precision]]

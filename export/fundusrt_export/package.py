@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import get_args
 
 from pydantic import ValidationError
 
@@ -14,8 +15,9 @@ from fundusrt.bundle import MANIFEST_FILE, Bundle
 from fundusrt.certificate import Certificate, Rung
 from fundusrt.errors import UsageError
 from fundusrt.image import FundusImage, from_array, read_image
+from fundusrt.inputs import collect_images
 from fundusrt.manifest import AnyManifest, FileRecord
-from fundusrt.manifest.parts import Target
+from fundusrt.manifest.parts import Precision, Target
 from fundusrt.verification import verify_bundle
 from fundusrt_export.branch import Form
 from fundusrt_export.bundle_writer import check_target, staged_bundle
@@ -23,8 +25,10 @@ from fundusrt_export.errors import ParityError
 from fundusrt_export.model_card import BundleInfo, complete, failure_pictures, model_card
 from fundusrt_export.parity import DivergenceError, make_certificate
 from fundusrt_export.passes import graph_statistics
+from fundusrt_export.precision import ReducedPrecision
+from fundusrt_export.reduced_variants import reduce_variants
 from fundusrt_export.systems import open_checkpoint
-from fundusrt_export.systems.system_export import CERTIFICATE, MODEL_CARD, Progress, SystemExport
+from fundusrt_export.systems.system_export import CERTIFICATE, MODEL_CARD, Progress, SystemExport, summary
 from fundusrt_export.targets import TARGETS
 
 __all__ = ["export_bundle"]
@@ -43,6 +47,8 @@ def export_bundle(
     settings: Sequence[str] = (),
     targets: Sequence[Target] = TARGETS,
     any_size: bool = False,
+    precisions: Sequence[Precision] = ("fp32",),
+    calibration: Sequence[str | Path] = (),
     threads: int | None = None,
     overwrite: bool = False,
     progress: Progress = logger.info,
@@ -61,6 +67,8 @@ def export_bundle(
         targets: runtimes to make graphs for; `onnxruntime` is one of them.
         any_size: leave height and width of the networks' inputs free, in one graph for all targets; CMWNet's identity
             form only.
+        precisions: `fp32`, which is always there, and any of `fp16`, `bf16` and `int8`, each under accuracy control.
+        calibration: files or folders of real images for the other precisions; only their hashes are stored.
         threads: of ONNX Runtime; None for one per core.
         overwrite: replace an existing bundle.
         progress: called with a line per step.
@@ -77,12 +85,15 @@ def export_bundle(
         OutputError: `out` cannot be written, or exists.
         UsageError: an option the system does not have, or a value it refuses.
         BackendUnavailable: a target is OpenVINO, and it is not installed.
+        PrecisionError: a network that misses the limit of a precision whatever stays in float32.
     """
     out = Path(out)
     check_target(out, overwrite=overwrite)
     chosen = _targets(targets)
     system = open_checkpoint(checkpoint, settings, form)
     system.targets, system.any_size = chosen, any_size
+    system.reduced = _reduced(precisions, any_size)
+    further = _calibration_images(system.reduced, calibration)
     if any_size:
         _require_free_size(system)
     info = complete(info, system.words)
@@ -94,11 +105,21 @@ def export_bundle(
     except DivergenceError as error:
         raise error.saved(out.parent / f"{out.stem}-divergence") from error
 
-    files = {**measured.networks, **measured.golden, **pictures}
+    contents, rungs = dict(measured.contents), list(measured.rungs)
+    reports: dict[str, bytes] = {}
+    if system.reduced:
+        reduced = reduce_variants(system.variants(), contents, draft, further, threads=threads, progress=progress)
+        for rung in reduced.rungs:
+            rungs.append(rung)
+            progress(summary(rung))
+        contents |= reduced.contents
+        reports = reduced.reports
+    networks = {name: file for variants in system.variants() for name, file in variants.packed(contents).items()}
+    files = {**networks, **measured.golden, **pictures, **reports}
     files[MODEL_CARD] = model_card(
         info,
         system.facts,
-        measured.rungs,
+        rungs,
         rows=system.card_rows(),
         form=system.form,
         checkpoint_sha256=system.sha256,
@@ -106,8 +127,8 @@ def export_bundle(
     )
     certificate = make_certificate(
         _manifest(system, info, files),
-        measured.rungs,
-        facts={"checkpoint_sha256": system.sha256, "form": system.form, "nodes": _node_counts(measured.networks)},
+        rungs,
+        facts={"checkpoint_sha256": system.sha256, "form": system.form, "nodes": _node_counts(contents)},
     )
     files[CERTIFICATE] = certificate.model_dump_json(indent=1).encode()
     manifest = _manifest(system, info, files)
@@ -129,6 +150,39 @@ def _targets(targets: Sequence[Target]) -> tuple[Target, ...]:
     if "openvino" in targets:
         import_openvino()
     return tuple(target for target in TARGETS if target in targets)
+
+
+def _reduced(precisions: Sequence[Precision], any_size: bool) -> tuple[ReducedPrecision, ...]:
+    """Return the precisions beside fp32, each once and in their order."""
+    if any_size and set(precisions) != {"fp32"}:
+        raise UsageError(
+            "--dynamic-size",
+            got=f"precisions {', '.join(precisions)}",
+            expected="fp32 alone",
+            fix="leave one of the two out: ranges are measured at the size that is deployed",
+        )
+    unknown = sorted(set(precisions) - {"fp32", *get_args(ReducedPrecision)})
+    if unknown:
+        known = ", ".join(("fp32", *get_args(ReducedPrecision)))
+        raise UsageError("precisions", got=", ".join(unknown), expected=f"any of {known}", fix="leave out the others")
+    return tuple(each for each in get_args(ReducedPrecision) if each in precisions)
+
+
+def _calibration_images(reduced: Sequence[ReducedPrecision], calibration: Sequence[str | Path]) -> list[FundusImage]:
+    """Read the images that the other precisions need, and refuse before any work that there are none."""
+    if not reduced:
+        return []
+    if not calibration:
+        raise UsageError(
+            "--calibration",
+            got="nothing",
+            expected=f"real images, on which the ranges for {', '.join(reduced)} are measured",
+            fix="name a folder of images like those of the device, diseased eyes among them",
+        )
+    paths, refused = collect_images([str(path) for path in calibration])
+    if refused:
+        raise refused[0]
+    return [_unnamed(read_image(path), index, "calibration image") for index, path in enumerate(paths)]
 
 
 def _require_free_size(system: SystemExport) -> None:
@@ -184,6 +238,6 @@ def _record(content: bytes) -> FileRecord:
     return FileRecord(sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
 
 
-def _unnamed(image: FundusImage, index: int) -> FundusImage:
+def _unnamed(image: FundusImage, index: int, kind: str = "parity image") -> FundusImage:
     """Drop the file name, which may name a patient: the certificate is shipped."""
-    return from_array(image.pixels, source_id=f"parity image {index + 1}")
+    return from_array(image.pixels, source_id=f"{kind} {index + 1}")

@@ -16,7 +16,7 @@ from fundusrt_export.parity.inputs import ParityInputs
 from fundusrt_export.parity.runtimes import runtimes
 from fundusrt_export.passes import exact_instance_norm
 
-__all__ = ["equal_variants"]
+__all__ = ["equal_variants", "measurable"]
 
 
 def equal_variants(
@@ -47,7 +47,7 @@ def equal_variants(
                 source = f"{network}, {target}"
                 same = content == files["onnxruntime"]
                 if target == "tensorrt" or (target == "openvino" and not same):
-                    session = OnnxRuntimeSession(_measurable(content), source=source, threads=threads)
+                    session = OnnxRuntimeSession(measurable(content), source=source, threads=threads)
                     made = variants.setdefault(f"{target} graph in ONNX Runtime", {})
                     made[network] = stack.enter_context(contextlib.closing(session))
                 if target == "openvino":
@@ -57,7 +57,7 @@ def equal_variants(
         return runtimes(reference, variants, inputs)
 
 
-def _measurable(content: bytes) -> bytes:
+def measurable(content: bytes) -> bytes:
     """Write InstanceNormalization out: on flat windows ONNX Runtime's kernel is far off, and would hide the graph."""
     model = onnx.load_model_from_string(content)
     return model.SerializeToString() if exact_instance_norm(model) else content

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -25,6 +25,10 @@ Bytes = npt.NDArray[np.uint8]
 
 MOST_TILES = 6
 """Tiles taken of one image, evenly spread over the grid: border and centre of the field of view are both there."""
+
+
+ARTIFICIAL = ("black", "white", "colours")
+"""Names of the windows that are of no image."""
 
 
 def array_sha256(array: npt.NDArray[Any]) -> str:
@@ -77,6 +81,18 @@ class ParityInputs:
         if manifest.input.colour == "rgb":
             frames |= _colours(*size)
         return cls(images, {manifest.network_name: frames}, manifest.input.tensor_spec())
+
+    def of_images(self) -> ParityInputs:
+        """Return the windows of images alone, without the extremes and colours that no image has."""
+        windows = {
+            network: {name: pixels for name, pixels in named.items() if name not in ARTIFICIAL}
+            for network, named in self.windows.items()
+        }
+        return replace(self, windows=windows)
+
+    def only(self, network: str) -> ParityInputs:
+        """Return the windows of one network alone."""
+        return replace(self, windows={network: self.windows[network]})
 
     def feeds(self, name: str) -> dict[str, npt.NDArray[np.float32]]:
         """Return the (1, C, h, w) float32 inputs of a network by name."""

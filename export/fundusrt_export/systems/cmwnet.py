@@ -94,10 +94,12 @@ class CmwnetExport(SystemExport):
     def variants(self) -> list[GraphVariants]:
         """Return a graph for each target and branch: they differ in the group normalisation."""
         if self.any_size:
-            return [GraphVariants(role, dict.fromkeys(self.targets, "identity, any size")) for role in ROLES]
+            return [
+                GraphVariants(role, dict.fromkeys(self.targets, "identity, any size"), self.reduced) for role in ROLES
+            ]
         forms = {target: f"{self._form}, {NORMALISATIONS[target]} normalisation" for target in self.targets}
         forms["onnxruntime"] = self._form
-        return [GraphVariants(role, forms) for role in ROLES]
+        return [GraphVariants(role, forms, self.reduced) for role in ROLES]
 
     def golden_names(self) -> list[str]:
         """Return the names of the golden files."""
@@ -177,10 +179,7 @@ class CmwnetExport(SystemExport):
         for rung in (*last, mask_task(made, images)):
             rungs.append(rung)
             progress(summary(rung))
-        files: dict[str, bytes] = {}
-        for variants in self.variants():
-            files |= variants.packed({file: contents[file] for file in variants.graphs()})
-        return Measured(files, tuple(rungs), _golden_files(images[0], reference[0]))
+        return Measured(contents, tuple(rungs), _golden_files(images[0], reference[0]))
 
     def card_rows(self) -> list[tuple[str, str]]:
         """Return system and network."""

@@ -61,7 +61,7 @@ class FrameExport(SystemExport, Generic[M]):
     def variants(self) -> list[GraphVariants]:
         """Return the graphs of the one network."""
         (name,) = self.kind.network_roles
-        return [GraphVariants(name, {target: self.graph_form(target) for target in self.targets})]
+        return [GraphVariants(name, {target: self.graph_form(target) for target in self.targets}, self.reduced)]
 
     def golden_names(self) -> list[str]:
         """Return the names of the golden files."""
@@ -100,7 +100,7 @@ class FrameExport(SystemExport, Generic[M]):
         contents = {
             file: self.to_onnx(target, deployed, example, progress) for file, target in variants.graphs().items()
         }
-        graphs = {target: contents[variants.file(target)] for target in self.targets}
+        graphs: dict[Target, bytes] = {target: contents[variants.file(target)] for target in self.targets}
         session = OnnxRuntimeSession(graphs["onnxruntime"], source=name, threads=threads)
         answering = {name: self.answering(deployed)}
         rungs.append(torch_to_onnxruntime(answering, {name: session}, inputs))
@@ -115,7 +115,7 @@ class FrameExport(SystemExport, Generic[M]):
         for rung in measured:
             rungs.append(rung)
             progress(summary(rung))
-        return Measured(variants.packed(contents), tuple(rungs), golden)
+        return Measured(contents, tuple(rungs), golden)
 
     @abstractmethod
     def graph_form(self, target: Target) -> str:

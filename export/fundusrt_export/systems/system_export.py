@@ -15,6 +15,7 @@ from fundusrt.manifest.parts import Target
 from fundusrt_export.graph_variants import GraphVariants
 from fundusrt_export.model_card import BundleInfo, BundleWords
 from fundusrt_export.onnx_trace import INPUT
+from fundusrt_export.precision.report import ReducedPrecision
 from fundusrt_export.targets import TARGETS
 
 __all__ = [
@@ -57,7 +58,7 @@ class Measured:
         golden: content of the golden files by name.
     """
 
-    networks: dict[str, bytes]
+    contents: dict[str, bytes]
     rungs: tuple[Rung, ...]
     golden: dict[str, bytes]
 
@@ -71,6 +72,7 @@ class SystemExport(ABC):
         sha256: of the checkpoint file.
         form: graph form of the networks, for the model card.
         targets: runtimes to make graphs for; `onnxruntime` first, which the others are compared with.
+        reduced: precisions to make beside fp32.
         any_size: whether height and width of the networks' inputs are free.
         fixed_because: why they cannot be; empty where they can.
     """
@@ -82,6 +84,7 @@ class SystemExport(ABC):
     sha256: str
     form: str
     targets: tuple[Target, ...] = TARGETS
+    reduced: tuple[ReducedPrecision, ...] = ()
     any_size: bool = False
 
     @abstractmethod

@@ -1,0 +1,154 @@
+"""fp16, bf16 and int8 variants of a bundle's networks: made under accuracy control, measured again as rung R4."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fundusrt.backends.base import Array
+from fundusrt.backends.onnxruntime import OnnxRuntimeSession
+from fundusrt.certificate import Measurement, Rung
+from fundusrt.errors import InvalidInput
+from fundusrt.image import FundusImage
+from fundusrt.ladder import LADDER
+from fundusrt.manifest import AnyManifest, CmwnetManifest, MageNetManifest
+from fundusrt_export.graph_variants import GraphVariants
+from fundusrt_export.parity.equal_variants import measurable
+from fundusrt_export.parity.inputs import ParityInputs
+from fundusrt_export.parity.precision import precision as precision_rung
+from fundusrt_export.precision import LIMITS, DiceJudge, Judge, PsnrJudge, ReducedPrecision, to_precision
+from fundusrt_export.precision.rounding import rounded_twin
+
+__all__ = ["HELD_OUT_EVERY", "ReducedVariants", "reduce_variants"]
+
+Progress = Callable[[str], None]
+
+HELD_OUT_EVERY = 3
+"""Every third calibration image is not calibrated on: it is what the result is judged by."""
+
+
+@dataclass(frozen=True)
+class ReducedVariants:
+    """What was made.
+
+    Attributes:
+        contents: self-contained ONNX files by name.
+        reports: what was decided for each, as JSON, by file name in the bundle.
+        rungs: R4, one a precision.
+    """
+
+    contents: dict[str, bytes]
+    reports: dict[str, bytes]
+    rungs: tuple[Rung, ...]
+
+
+def reduce_variants(
+    networks: Sequence[GraphVariants],
+    contents: Mapping[str, bytes],
+    manifest: AnyManifest,
+    images: Sequence[FundusImage],
+    *,
+    threads: int | None = None,
+    progress: Progress,
+) -> ReducedVariants:
+    """Make every reduction that `networks` name.
+
+    Args:
+        networks: with their precisions.
+        contents: the fp32 ONNX files.
+        manifest: how an image becomes the networks' inputs, and what is cut from their answers.
+        images: real ones; every third is held out (`HELD_OUT_EVERY`).
+        threads: of ONNX Runtime.
+        progress: called with a line per step.
+
+    Raises:
+        InvalidInput: too few images, or none with a lesion.
+        PrecisionError: a network that misses its limit in a precision whatever stays in float32.
+    """
+    calibration, held_out = _divided(images, manifest)
+    made: dict[str, bytes] = {}
+    reports: dict[str, bytes] = {}
+    figures: dict[ReducedPrecision, list[Measurement]] = {}
+    for variants in networks:
+        name = variants.network
+        tiles, judged = (np.concatenate(list(part.feeds(name).values())) for part in (calibration, held_out))
+        for file, (target, precision) in variants.reductions().items():
+            exact = contents[variants.file(target)]
+            judge = _judge(exact, manifest, judged, precision, threads)
+            result = to_precision(
+                exact, precision, tiles, task=manifest.task, judge=judge, threads=threads, progress=progress
+            )
+            made[file] = result.content
+            reports[f"precision/{file.removesuffix('.onnx')}.json"] = (
+                json.dumps(result.report.to_dict(), indent=1, sort_keys=True).encode() + b"\n"
+            )
+            found = _agreement(name, exact, result.content, precision, manifest, held_out, threads)
+            own = result.report.figure.model_copy(update={"metric": f"{file}: {result.report.figure.metric}"})
+            renamed = (each.model_copy(update={"metric": file + each.metric.removeprefix(name)}) for each in found)
+            figures.setdefault(precision, []).extend((own, *renamed))
+    rungs = tuple(
+        Rung(
+            name=f"precision-{precision}",
+            compares=LADDER[f"precision-{precision}"].compares,
+            inputs=held_out.hashes(),
+            measurements=tuple(measurements),
+        )
+        for precision, measurements in figures.items()
+    )
+    return ReducedVariants(made, reports, rungs)
+
+
+def _divided(images: Sequence[FundusImage], manifest: AnyManifest) -> tuple[ParityInputs, ParityInputs]:
+    """Return the windows to calibrate on and those to judge by, of different images."""
+    held_out = images[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
+    if not held_out:
+        raise InvalidInput(
+            "--calibration",
+            got=f"{len(images)} images",
+            expected=f"at least {HELD_OUT_EVERY}; every third is held out to judge by",
+            fix="name a folder of real images, diseased eyes among them",
+        )
+    rest = [image for index, image in enumerate(images) if (index + 1) % HELD_OUT_EVERY]
+    return _windows(rest, manifest), _windows(held_out, manifest)
+
+
+def _windows(images: Sequence[FundusImage], manifest: AnyManifest) -> ParityInputs:
+    if isinstance(manifest, CmwnetManifest):
+        inputs = ParityInputs.of(images, manifest.preprocess, manifest.tile, manifest.whole_image)
+    else:
+        inputs = ParityInputs.of_frames(images, manifest)
+    return inputs.of_images()
+
+
+def _threshold(manifest: AnyManifest) -> float | None:
+    return None if isinstance(manifest, MageNetManifest) else manifest.postprocess.threshold
+
+
+def _judge(
+    network: bytes, manifest: AnyManifest, tiles: Array, precision: ReducedPrecision, threads: int | None
+) -> Judge:
+    limit, threshold = LIMITS[manifest.task, precision], _threshold(manifest)
+    if threshold is None:
+        return PsnrJudge(network, tiles, limit=limit, threads=threads)
+    return DiceJudge(network, tiles, threshold=threshold, limit=limit, threads=threads)
+
+
+def _agreement(
+    name: str,
+    exact: bytes,
+    reduced: bytes,
+    precision: ReducedPrecision,
+    manifest: AnyManifest,
+    inputs: ParityInputs,
+    threads: int | None,
+) -> tuple[Measurement, ...]:
+    """Return R4's figures of one network, both files with what ONNX Runtime computes inexactly written out."""
+    with contextlib.closing(OnnxRuntimeSession(measurable(exact), source=name, threads=threads)) as reference:
+        candidate = measurable(rounded_twin(reduced))
+        return precision_rung(
+            precision, {name: reference}, {name: candidate}, inputs.only(name), _threshold(manifest)
+        ).measurements
