@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from fundusrt.errors import BundleError
-from fundusrt.onnx_file import Field, fields, malformed, refuse_external_data, varint
+from fundusrt.onnx_file import CHILDREN, Field, fields, malformed, varint, walk
 
 __all__ = ["inline_weights"]
 
@@ -85,11 +85,9 @@ def inline_weights(model: bytes, name: str, weights: bytes, source: str) -> byte
     """
     store = _Weights(name, memoryview(weights), source)
     try:
-        whole = b"".join(_model(memoryview(model), store))
+        return b"".join(_model(memoryview(model), store))
     except (IndexError, ValueError) as error:
         raise malformed(source, error) from error
-    refuse_external_data(whole, source)
-    return whole
 
 
 def _model(message: memoryview, store: _Weights) -> Iterator[bytes | memoryview]:
@@ -97,7 +95,7 @@ def _model(message: memoryview, store: _Weights) -> Iterator[bytes | memoryview]
         if part.number == _MODEL_GRAPH and part.wire == _DELIMITED and isinstance(part.value, memoryview):
             yield from _delimited(_MODEL_GRAPH, list(_graph(part.value, store)))
         else:
-            yield part.whole
+            yield _unchanged("Model", part, store)
 
 
 def _graph(message: memoryview, store: _Weights) -> Iterator[bytes | memoryview]:
@@ -106,7 +104,15 @@ def _graph(message: memoryview, store: _Weights) -> Iterator[bytes | memoryview]
             inside = _tensor(part.value, store)
             yield from [part.whole] if inside is None else _delimited(_GRAPH_INITIALIZER, inside)
         else:
-            yield part.whole
+            yield _unchanged("Graph", part, store)
+
+
+def _unchanged(kind: str, part: Field, store: _Weights) -> memoryview:
+    """Return a part as it is, after a look for references inside it, which none but an initialiser may have."""
+    child = CHILDREN.get((kind, part.number))
+    if child is not None and isinstance(part.value, memoryview):
+        walk(part.value, child, store.source, 1)
+    return part.whole
 
 
 def _tensor(message: memoryview, store: _Weights) -> list[bytes | memoryview] | None:
