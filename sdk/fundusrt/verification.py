@@ -18,7 +18,7 @@ from fundusrt.systems.system import Comparison
 __all__ = ["OtherRuntimes", "VerifiedRung", "verify_bundle", "verify_other_runtimes"]
 
 
-class VerifiedRung(Rung, frozen=True):
+class VerifiedRung(Rung):
     """A rung of this machine.
 
     Attributes:

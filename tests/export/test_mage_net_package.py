@@ -72,7 +72,8 @@ def test_the_sdk_opens_it_and_its_golden_vectors_hold(bundle: Path) -> None:
     opened = Bundle.open(bundle)
     manifest = opened.manifest
     assert isinstance(manifest, MageNetManifest)
-    assert [rung.name for rung in opened.certificate.rungs] == ["deployed-form", "torch-to-onnxruntime", "end-to-end"]
+    rungs = ["deployed-form", "torch-to-onnxruntime", "end-to-end", "task"]
+    assert [rung.name for rung in opened.certificate.rungs] == rungs
     assert (manifest.frame.height_px, manifest.frame.width_px) == (SIDE, SIDE)
     assert (manifest.frame.outside, manifest.postprocess.to_native) == ("black", "residual")
     assert [rung.name for rung in verify_bundle(str(bundle)) if not rung.holds] == []
@@ -214,7 +215,7 @@ def test_command(material: dict[str, Path], tmp_path: Path) -> None:
     arguments = [str(material["checkpoint"]), "-o", str(out), "--golden", str(material["golden"]), "--threads", "1"]
     done = CliRunner().invoke(export, [*arguments, "--set", "post.to_native=direct"])
     assert done.exit_code == 0, done.output
-    for name in ("deployed-form", "torch-to-onnxruntime", "end-to-end"):
+    for name in ("deployed-form", "torch-to-onnxruntime", "end-to-end", "task"):
         assert f"rung {name} holds" in done.output
     manifest = Bundle.open(out).manifest
     assert isinstance(manifest, MageNetManifest)

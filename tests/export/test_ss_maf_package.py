@@ -48,7 +48,8 @@ def test_the_sdk_opens_it_and_its_golden_vectors_hold(bundle: Path) -> None:
     opened = Bundle.open(bundle)
     manifest = opened.manifest
     assert isinstance(manifest, SsMafManifest)
-    assert [rung.name for rung in opened.certificate.rungs] == ["deployed-form", "torch-to-onnxruntime", "end-to-end"]
+    rungs = ["deployed-form", "torch-to-onnxruntime", "end-to-end", "task"]
+    assert [rung.name for rung in opened.certificate.rungs] == rungs
     assert (manifest.frame.height_px, manifest.frame.width_px, manifest.output_scale) == (*SIZE, 2)
     assert (manifest.input.colour, manifest.input.mean, manifest.input.std) == ("rgb", (0.5,) * 3, (0.5,) * 3)
     assert (manifest.postprocess.threshold, manifest.postprocess.upsample) == (0.45, "bilinear")
@@ -163,7 +164,7 @@ def test_command(material: dict[str, Path], tmp_path: Path) -> None:
     arguments = [str(material["checkpoint"]), "-o", str(out), "--golden", str(material["golden"]), "--threads", "1"]
     done = CliRunner().invoke(export, [*arguments, "--set", "frame.width_px=64", "--set", "post.upsample=nearest"])
     assert done.exit_code == 0, done.output
-    for name in ("deployed-form", "torch-to-onnxruntime", "end-to-end"):
+    for name in ("deployed-form", "torch-to-onnxruntime", "end-to-end", "task"):
         assert f"rung {name} holds" in done.output
     manifest = Bundle.open(out).manifest
     assert isinstance(manifest, SsMafManifest)
