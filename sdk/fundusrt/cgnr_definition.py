@@ -55,7 +55,7 @@ def fused_by_definition(p_large: Map, p_small: Map, spec: PostprocessSpec) -> Ma
     threshold, w_large = np.float32(spec.threshold), np.float32(spec.w_large)
 
     def mean(p: Map) -> Map:
-        return p + w_large * (p_large - p)
+        return np.asarray(p + w_large * (p_large - p), np.float32)
 
     base = mean(p_small) if spec.order == "fuse_then_cgnr" else p_small
     if spec.cgnr.enabled:

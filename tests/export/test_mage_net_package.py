@@ -27,7 +27,7 @@ from tests.export.planted_faults import displace_the_way_back, plant
 from tests.export.small_enhancement import INFO, SIDE, checkpoint, network, system_config
 from tests.export.small_exudate import photograph, write_photograph
 
-RUNGS = ["deployed-form", "torch-to-onnxruntime", "equal-variants", "end-to-end"]
+RUNGS = ["deployed-form", "torch-to-onnxruntime", "runtimes", "end-to-end", "task"]
 _EXPORTED: dict[int, bytes] = {}
 
 
@@ -221,7 +221,7 @@ def test_command(material: dict[str, Path], tmp_path: Path) -> None:
     arguments = [str(material["checkpoint"]), "-o", str(out), "--golden", str(material["golden"]), "--threads", "1"]
     done = CliRunner().invoke(export, [*arguments, "--set", "post.to_native=direct"])
     assert done.exit_code == 0, done.output
-    for name in ("deployed-form", "torch-to-onnxruntime", "end-to-end"):
+    for name in ("deployed-form", "torch-to-onnxruntime", "end-to-end", "task"):
         assert f"rung {name} holds" in done.output
     manifest = Bundle.open(out).manifest
     assert isinstance(manifest, MageNetManifest)

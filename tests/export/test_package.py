@@ -31,10 +31,27 @@ def test_the_sdk_opens_it_and_its_golden_vectors_hold(bundle: Path) -> None:
     assert opened.manifest.name == "tiny"
     assert opened.manifest.version == "3.1.4"
     assert opened.manifest.networks["small"].variants[0].form == "identity"
-    later = AFTER_THE_NEXT_EXPORT["cmwnet"]
-    assert {rung.name for rung in opened.certificate.rungs} == {*opened.manifest.needed_rungs(), *later}
-    assert "runtimes" in opened.manifest.needed_rungs()
-    assert all(rung.holds for rung in verify_bundle(str(bundle)))
+    assert [rung.name for rung in opened.certificate.rungs] == [
+        "wavelet-matrix",
+        "wavelet-rewrite",
+        "torch-to-onnxruntime",
+        "runtimes",
+        "tiled-to-stitched",
+        "cgnr",
+        "task",
+    ]
+    assert {rung.name for rung in opened.certificate.rungs} == set(opened.manifest.needed_rungs())
+    rungs = verify_bundle(str(bundle))
+    assert all(rung.holds for rung in rungs)
+    # what is measured again here stands beside what was certified
+    assert [[figure is not None for figure in rung.certified] for rung in rungs] == [
+        [False, False],
+        [True],
+        [True, True],
+        [False],
+        [True] * 4,
+        [True] * 3,
+    ]
 
 
 def test_openvino_gives_the_same_masks(bundle: Path) -> None:
@@ -62,8 +79,8 @@ def test_every_target_has_a_graph_of_its_own_and_they_share_their_weights(bundle
             opened.manifest.files[file].bytes for file in {*(v.file for v in network.variants), f"{name}.weights"}
         )
         assert shared < 0.7 * alone
-    figures = [f for rung in opened.certificate.rungs if rung.name == "equal-variants" for f in rung.measurements]
-    assert len(figures) == 2 * 3
+    figures = [f for rung in opened.certificate.rungs if rung.name == "runtimes" for f in rung.measurements]
+    assert len(figures) == 2 * 3 * 3
 
 
 def test_fewer_targets(material: dict[str, Path], tmp_path: Path) -> None:
@@ -79,13 +96,13 @@ def test_fewer_targets(material: dict[str, Path], tmp_path: Path) -> None:
 def test_variants_without_their_rung_are_refused(bundle: Path, tmp_path: Path) -> None:
     copied = Path(shutil.copytree(bundle, tmp_path / "copy"))
     certificate = json.loads((copied / "certificate.json").read_text())
-    certificate["rungs"] = [rung for rung in certificate["rungs"] if rung["name"] != "equal-variants"]
+    certificate["rungs"] = [rung for rung in certificate["rungs"] if rung["name"] != "runtimes"]
     content = json.dumps(certificate).encode()
     (copied / "certificate.json").write_bytes(content)
     manifest = json.loads((copied / "bundle.json").read_text())
     manifest["files"]["certificate.json"] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     (copied / "bundle.json").write_text(json.dumps(manifest))
-    with pytest.raises(CertificateError, match="got no rung equal-variants"):
+    with pytest.raises(CertificateError, match="got no rung runtimes"):
         Bundle.open(copied)
 
 
@@ -107,7 +124,10 @@ def test_the_certificate_says_what_was_measured_and_names_nobody(bundle: Path) -
     }
     assert content["environment"]["torch"]
     assert len(content["environment"]["checkpoint_sha256"]) == 64
-    assert "small/parity image 1, tile 0,0" in content["rungs"][1]["inputs"]
+    rungs = {rung["name"]: rung for rung in content["rungs"]}
+    assert "small/parity image 1, tile 0,0" in rungs["wavelet-rewrite"]["inputs"]
+    assert all(len(digest) == 64 for rung in rungs.values() for digest in rung["inputs"].values())
+    assert all(rung["inputs"] for rung in rungs.values())
     everything = b"".join(path.read_bytes() for path in bundle.rglob("*") if path.is_file())
     for leak in (b"DOE", b"JANE", str(bundle.parent).encode(), b"/home/", b"/root/"):
         assert leak not in everything
@@ -214,7 +234,7 @@ def test_command(material: dict[str, Path], tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "rung tiled-to-stitched holds" in done.output
     figures = [line.split()[0] for line in done.output.splitlines() if line.startswith("  ") and "<=" in line]
-    assert {"torch-to-onnxruntime", "equal-variants", "tiled-to-stitched"} <= set(figures)
+    assert {"torch-to-onnxruntime", "runtimes", "tiled-to-stitched", "cgnr"} <= set(figures)
     manifest = Bundle.open(out).manifest
     assert (manifest.name, manifest.label) == ("leak", "exudate")
     again = CliRunner().invoke(export, arguments)

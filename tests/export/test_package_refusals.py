@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 import fundusrt_export.systems.cmwnet as cmwnet
@@ -14,6 +15,7 @@ from fundusrt.errors import BundleError, InvalidInput, OutputError, UsageError
 from fundusrt_export.errors import ParityError, RewriteDeclined
 from fundusrt_export.model_card import BundleInfo
 from fundusrt_export.package import export_bundle
+from fundusrt_export.parity import DivergenceError
 from fundusrt_training.checkpoints import save_checkpoint
 from tests.export.planted_faults import plant
 from tests.export.small_system import INFO, angiogram, checkpoint, system_config, write_png
@@ -44,6 +46,27 @@ def test_a_fault_leaves_nothing_behind(
     with pytest.raises(error):
         export_bundle(material["checkpoint"], tmp_path / name, info=INFO, golden=material["golden"], threads=1)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["out", "out.frt"])
+def test_a_faulty_file_leaves_what_shows_the_fault(
+    name: str, material: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = cmwnet.export_branch
+
+    def faulty(network: Any, **options: Any) -> bytes:
+        model = onnx.load_model_from_string(real(network, **options))
+        relu = next(node for node in model.graph.node if node.name == "Relu_3")
+        relu.op_type = "Identity"
+        return model.SerializeToString()
+
+    monkeypatch.setattr(cmwnet, "export_branch", faulty)
+    message = r"network 'large': .* first diverging tensor is Relu_3_out of node Relu_3, layer 'network.encoder.1.5'"
+    with pytest.raises(DivergenceError, match=message) as caught:
+        export_bundle(material["checkpoint"], tmp_path / name, info=INFO, golden=material["golden"], threads=1)
+    assert f"run reproduce.py in {tmp_path / 'out-divergence'}" in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["out-divergence"]
+    assert (tmp_path / "out-divergence" / "graph.onnx").stat().st_size < 1000
 
 
 @pytest.mark.parametrize("name", ["old", "old.frt"])
@@ -112,8 +135,11 @@ def test_a_network_without_the_form_is_declined(material: dict[str, Path], tmp_p
     with pytest.raises(RewriteDeclined, match="export the convolution form"):
         export_bundle(path, tmp_path / "out", info=INFO, golden=material["golden"])
     export_bundle(path, tmp_path / "out", info=INFO, golden=material["golden"], form="convolution", threads=1)
-    rung = Bundle.open(tmp_path / "out").certificate.rungs[0]
-    forms = [figure.metric.split(":")[0] for figure in rung.measurements]
+    rungs = {rung.name: rung for rung in Bundle.open(tmp_path / "out").certificate.rungs}
+    forms = [figure.metric.split(":")[0] for figure in rungs["wavelet-rewrite"].measurements]
+    assert "small, convolution: max |difference| / range" in [
+        figure.metric for figure in rungs["wavelet-matrix"].measurements
+    ]
     assert forms == ["large, convolution"] * 2 + ["small, convolution"] * 2
 
 

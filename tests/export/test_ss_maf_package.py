@@ -49,7 +49,7 @@ def test_the_sdk_opens_it_and_its_golden_vectors_hold(bundle: Path) -> None:
     manifest = opened.manifest
     assert isinstance(manifest, SsMafManifest)
     assert [rung.name for rung in opened.certificate.rungs] == [
-        "deployed-form", "torch-to-onnxruntime", "equal-variants", "end-to-end",
+        "deployed-form", "torch-to-onnxruntime", "runtimes", "end-to-end", "task",
     ]  # fmt: skip
     variants = manifest.networks["segmentation"].variants
     assert [(each.target, each.file, each.weights) for each in variants] == [
@@ -170,7 +170,7 @@ def test_command(material: dict[str, Path], tmp_path: Path) -> None:
     arguments = [str(material["checkpoint"]), "-o", str(out), "--golden", str(material["golden"]), "--threads", "1"]
     done = CliRunner().invoke(export, [*arguments, "--set", "frame.width_px=64", "--set", "post.upsample=nearest"])
     assert done.exit_code == 0, done.output
-    for name in ("deployed-form", "torch-to-onnxruntime", "end-to-end"):
+    for name in ("deployed-form", "torch-to-onnxruntime", "end-to-end", "task"):
         assert f"rung {name} holds" in done.output
     manifest = Bundle.open(out).manifest
     assert isinstance(manifest, SsMafManifest)

@@ -39,12 +39,12 @@ def rung_rows() -> list[str]:
 
 
 def mutation_row(mutation: Mutation, figure: Measurement) -> str:
-    """One row; the value to one digit, since processors round differently."""
+    """One row; the value to two digits, since processors round differently."""
     code = LADDER[mutation.rung].code
     rung = f"{code} `{mutation.rung}`".strip()
     limit = f"{_SIGNS[figure.bound]} {figure.limit:g}"
     metric = _escaped(mutation.metric)
-    return f"| {mutation.name} | {mutation.place} | {rung} | {metric} | {figure.value:.1g} | {limit} |"
+    return f"| {mutation.name} | {mutation.place} | {rung} | {metric} | {figure.value:.2g} | {limit} |"
 
 
 def section(text: str, name: str) -> list[str]:

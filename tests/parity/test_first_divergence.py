@@ -28,11 +28,12 @@ from fundusrt_export.parity import (
 )
 from fundusrt_export.parity.first_divergence import first_divergence
 from fundusrt_export.parity.reproducer import SCRIPT, save_reproducer
-from fundusrt_export.parity.tensor_trace import trace_module, trace_onnx
+from fundusrt_export.parity.tensor_trace import TracedTensor, trace_module, trace_onnx
 from fundusrt_export.targets import normalised
 from tests.export.small_system import SIDE
 
 Graph = onnx.GraphProto
+Trace = list[TracedTensor]
 
 
 def node(graph: Graph, name: str) -> onnx.NodeProto:
@@ -89,15 +90,25 @@ def feed(inputs: ParityInputs) -> np.ndarray:
     return inputs.feeds("small")["colours"]
 
 
+@pytest.fixture(scope="module")
+def trained(exported: nn.Module, feed: np.ndarray) -> list[TracedTensor]:
+    return trace_module(exported, feed)
+
+
+@pytest.fixture(scope="module")
+def honest(files: dict[str, bytes], feed: np.ndarray) -> list[TracedTensor]:
+    return trace_onnx(files["small"], feed)
+
+
 def planted(content: bytes, fault: Callable[[Graph], None]) -> bytes:
     model = onnx.load_model_from_string(content)
     fault(model.graph)
     return model.SerializeToString()
 
 
-def test_an_honest_graph_does_not_diverge(exported: nn.Module, files: dict[str, bytes], feed: np.ndarray) -> None:
-    assert first_divergence(trace_module(exported, feed), files["small"], feed) is None
-    assert first_divergence(trace_onnx(files["small"], feed), files["small"], feed) is None
+def test_an_honest_graph_does_not_diverge(trained: Trace, honest: Trace, files: Any, feed: np.ndarray) -> None:
+    assert first_divergence(trained, files["small"], feed) is None
+    assert first_divergence(honest, files["small"], feed) is None
 
 
 @pytest.mark.parametrize(("name", "layer", "fault"), FAULTS, ids=[fault[0] for fault in FAULTS])
@@ -105,26 +116,27 @@ def test_exactly_the_layer_at_fault_is_named(
     name: str,
     layer: str,
     fault: Callable[[Graph], None],
-    exported: nn.Module,
+    trained: Trace,
+    honest: Trace,
     files: dict[str, bytes],
     feed: np.ndarray,
 ) -> None:
     faulty = planted(files["small"], fault)
-    found = first_divergence(trace_module(exported, feed), faulty, feed)
+    found = first_divergence(trained, faulty, feed)
     assert found is not None
     assert (found.node, found.layer) == (name, layer)
     assert found.tensor == f"{name}_out"
     assert found.difference > found.limit
-    between = first_divergence(trace_onnx(files["small"], feed), faulty, feed)
+    between = first_divergence(honest, faulty, feed)
     assert between is not None
     assert (between.node, between.layer) == (name, name)
     assert np.array_equal(between.made, found.made)
 
 
 def test_the_folder_shows_it_by_itself(
-    exported: nn.Module, files: dict[str, bytes], feed: np.ndarray, tmp_path: Path
+    trained: Trace, files: dict[str, bytes], feed: np.ndarray, tmp_path: Path
 ) -> None:
-    found = first_divergence(trace_module(exported, feed), planted(files["small"], FAULTS[0][2]), feed)
+    found = first_divergence(trained, planted(files["small"], FAULTS[0][2]), feed)
     assert found is not None
     folder = save_reproducer(found, tmp_path / "divergence", "torch-to-onnxruntime")
     assert sorted(path.name for path in folder.iterdir()) == [

@@ -11,7 +11,6 @@ import torch
 
 from fundusrt.certificate import Measurement, Rung
 from fundusrt.image import FundusImage
-from fundusrt.ladder import AFTER_THE_NEXT_EXPORT
 from fundusrt.manifest import CmwnetManifest, SsMafManifest
 from fundusrt_export.branch import FORMS, DeployedBranch
 from fundusrt_export.errors import ParityError
@@ -29,7 +28,7 @@ from fundusrt_export.parity.task import mask_task
 from tests.export.small_system import SIDE
 from tests.parity.small_ladder import failing, manifest, pipeline_over
 
-RUNGS = (*CmwnetManifest.required_rungs, *AFTER_THE_NEXT_EXPORT["cmwnet"])
+RUNGS = CmwnetManifest.required_rungs
 
 # --- honest
 
@@ -84,8 +83,7 @@ def test_a_missing_rung_ends_the_export(missing: str) -> None:
 
 def test_each_system_needs_its_own_rungs() -> None:
     other = SsMafManifest.model_construct(system="ss-maf", networks={})
-    own = (*SsMafManifest.required_rungs, *AFTER_THE_NEXT_EXPORT["ss-maf"])
-    require_all([rung(name) for name in own], other)
+    require_all([rung(name) for name in SsMafManifest.required_rungs], other)
     with pytest.raises(ParityError, match=r"got no rung deployed-form, end-to-end; expected deployed-form, torch"):
         require_all([rung(name) for name in RUNGS], other)
 

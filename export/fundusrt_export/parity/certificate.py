@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 
 from fundusrt.certificate import Certificate, Rung, missing_rungs
-from fundusrt.ladder import AFTER_THE_NEXT_EXPORT
 from fundusrt.manifest import BundleManifest
 from fundusrt_export.errors import ParityError
 
@@ -33,14 +32,12 @@ def require_all(rungs: Sequence[Rung], manifest: BundleManifest) -> None:
     Raises:
         ParityError: names every figure that does not hold.
     """
-    names = {rung.name for rung in rungs}
-    later = [name for name in AFTER_THE_NEXT_EXPORT[manifest.system] if name not in names]
-    missing = [*missing_rungs(rungs, manifest), *later]
+    missing = missing_rungs(rungs, manifest)
     if missing:
         raise ParityError(
             "parity ladder",
             got=f"no rung {', '.join(missing)}",
-            expected=", ".join((*manifest.needed_rungs(), *AFTER_THE_NEXT_EXPORT[manifest.system])),
+            expected=", ".join(manifest.needed_rungs()),
             fix="report it with the command that was run",
         )
     failed = [(rung, figure) for rung in rungs for figure in rung.measurements if not figure.holds]

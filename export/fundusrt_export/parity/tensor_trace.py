@@ -23,7 +23,7 @@ Values = npt.NDArray[Any]
 
 # The same values in another shape: whoever compares values in their order has them already.
 _VIEWS = ("view", "_unsafe_view", "reshape", "alias", "detach", "unsqueeze", "squeeze")
-_AT_ONCE = 24
+_AT_ONCE = 64
 """Values asked of ONNX Runtime in one run, which bounds what is held in memory."""
 
 
@@ -111,6 +111,7 @@ def onnx_values(
     ort = import_onnxruntime()
     options = ort.SessionOptions()
     options.log_severity_level = 4
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     names = [name for name in names if name]
     for start in range(0, len(names), _AT_ONCE):
         asked = names[start : start + _AT_ONCE]

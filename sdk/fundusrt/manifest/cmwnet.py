@@ -95,7 +95,14 @@ class CmwnetManifest(BundleManifest, frozen=True):
     """The contents of `bundle.json` of a CMWNet bundle."""
 
     network_roles: ClassVar = {"large": "whole_image", "small": "tile"}
-    required_rungs: ClassVar = ("wavelet-rewrite", "torch-to-onnxruntime", "tiled-to-stitched")
+    required_rungs: ClassVar = (
+        "wavelet-matrix",
+        "wavelet-rewrite",
+        "torch-to-onnxruntime",
+        "tiled-to-stitched",
+        "cgnr",
+        "task",
+    )
 
     system: Literal["cmwnet"]
     task: Literal["segmentation"] = "segmentation"

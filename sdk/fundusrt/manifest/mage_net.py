@@ -34,7 +34,7 @@ class MageNetManifest(FrameManifest, frozen=True):
     """The contents of `bundle.json` of a MAGE-Net bundle. The network maps RGB in [0, 1] to RGB, not clipped."""
 
     network_roles: ClassVar = {"enhancement": "frame"}
-    required_rungs: ClassVar = ("deployed-form", "torch-to-onnxruntime", "end-to-end")
+    required_rungs: ClassVar = ("deployed-form", "torch-to-onnxruntime", "end-to-end", "task")
 
     system: Literal["mage-net"]
     task: Literal["enhancement"] = "enhancement"

@@ -34,7 +34,7 @@ class SsMafManifest(FrameManifest, frozen=True):
     """
 
     network_roles: ClassVar = {"segmentation": "frame"}
-    required_rungs: ClassVar = ("deployed-form", "torch-to-onnxruntime", "end-to-end")
+    required_rungs: ClassVar = ("deployed-form", "torch-to-onnxruntime", "end-to-end", "task")
 
     system: Literal["ss-maf"]
     task: Literal["segmentation"] = "segmentation"
