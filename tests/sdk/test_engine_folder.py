@@ -79,7 +79,7 @@ def test_a_parent_that_cannot_be_made(tmp_path: Path) -> None:
 def test_a_key_that_others_can_read(tmp_path: Path) -> None:
     cache = EngineCache(tmp_path / "engines")
     (cache.folder / "key").chmod(0o644)
-    with pytest.raises(BackendUnavailable, match="mode 644, open to others.*chmod 600"):
+    with pytest.raises(BackendUnavailable, match=r"mode 644, open to others.*chmod 600"):
         EngineCache(cache.folder)
 
 

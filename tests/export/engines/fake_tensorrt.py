@@ -209,7 +209,9 @@ def fake_tensorrt(release: str) -> Any:
             return IOptimizationProfile()
 
         def build_serialized_network(self, network: Any, config: Any) -> Any:
-            require(network._builder is self and config._builder is self, "a network and a configuration of this builder")
+            require(
+                network._builder is self and config._builder is self, "a network and a configuration of this builder"
+            )
             require(network._parser is not None and network._parser() is not None, "a parser that holds the weights")
             free = [tensor.name for tensor in network._inputs if -1 in tensor.shape]
             if free and not all(name in profile for name in free for profile in config._profiles or [{}]):

@@ -26,7 +26,7 @@ def spec(batch: int | str = "batch") -> NetworkSpec:
 def network(precision: str = "fp32", batch: int | str = "batch", last: str = "Sigmoid", seed: int = 0) -> bytes:
     """Conv, an activation; the inner tensors in the precision asked for, input and output in float32."""
     weights = np.random.default_rng(seed).normal(0, 0.3, (1, 3, 3, 3)).astype(np.float32)
-    nodes, tensors = (_quantised(weights) if precision == "int8" else _typed(weights, precision))
+    nodes, tensors = _quantised(weights) if precision == "int8" else _typed(weights, precision)
     nodes.append(helper.make_node(last, ["score"], ["answer"], name="last"))
     to = [TensorProto.FLOAT]
     nodes.append(helper.make_node("Cast", ["answer"], ["probability"], name="out", to=to[0]))

@@ -67,7 +67,7 @@ def test_precision_is_what_the_file_has(rtx: TensorRT, precision: str, capabilit
 
 
 def test_the_kernels_are_named_in_the_plan(rtx: TensorRT) -> None:
-    """An activation is fused with what comes before it, or is a kernel of its own; either way something is generated."""
+    """An activation is fused with what comes before it, or is a kernel of its own: something is generated."""
     report = built(rtx).report
     assert sum(report.kernels.values()) == report.engine_layers.get("kgen", 0) > 0
     assert report.to_dict()["generated_kernels"] == sum(report.kernels.values())
@@ -165,9 +165,9 @@ def test_an_unsupported_operator_is_named(rtx: TensorRT) -> None:
 
 
 def test_what_the_package_does_not_have_is_refused_by_name(rtx: TensorRT) -> None:
-    with pytest.raises(UsageError, match="--version-compatible: got tensorrt-rtx .* which does not have it"):
+    with pytest.raises(UsageError, match=r"--version-compatible: got tensorrt-rtx .* which does not have it"):
         built(rtx, options=EngineOptions(version_compatible=True))
-    with pytest.raises(UsageError, match="--hardware-compatibility: .*; name the GPUs with --gpu"):
+    with pytest.raises(UsageError, match=r"--hardware-compatibility: .*; name the GPUs with --gpu"):
         built(rtx, options=EngineOptions(hardware_compatibility="ampere-plus"))
 
 
