@@ -36,7 +36,7 @@ class BuildLog:
 
 
 # TensorRT keeps the first logger it is given for the whole process and ignores others, so there is one a package.
-_LOGGERS: dict[str, BuildLog] = {}
+_LOGGERS: dict[type, BuildLog] = {}
 _ONE_BUILD = threading.RLock()
 
 
@@ -48,9 +48,9 @@ def collected_log(trt: Any) -> Iterator[BuildLog]:
         trt: the `tensorrt` or `tensorrt_rtx` module.
     """
     with _ONE_BUILD:
-        log = _LOGGERS.get(trt.__name__)
+        log = _LOGGERS.get(trt.ILogger)
         if log is None:
-            log = _LOGGERS[trt.__name__] = _make(trt)
+            log = _LOGGERS[trt.ILogger] = _make(trt)
         log.lines.clear()
         try:
             yield log
