@@ -74,9 +74,8 @@ class GraphVariants:
 
     def specs(self) -> tuple[VariantSpec, ...]:
         """Return the entries of the manifest."""
-        kinds: list[tuple[Target, Precision]] = []
-        for precision in ("fp32", *self.reduced):
-            kinds += [(target, precision) for target in self._targets(precision)]
+        precisions: tuple[Precision, ...] = ("fp32", *self.reduced)
+        kinds = [(target, precision) for precision in precisions for target in self._targets(precision)]
         return tuple(
             VariantSpec(
                 file=self.file(target, precision),

@@ -92,7 +92,7 @@ def file_lock(path: Path) -> Generator[None]:
 
     lock = FileLock(path, mode=0o600)
     with lock:
-        if isinstance(lock, SoftFileLock):
+        if isinstance(lock, SoftFileLock):  # pyright: ignore[reportUnnecessaryIsInstance]
             # filelock changes itself into one where flock is missing, and that one outlives a killed process.
             raise _refused(path.parent, "a file system without file locks", "name a local folder with --cache")
         yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import onnx
@@ -54,14 +55,16 @@ def _written_out(
         graph.initializer.append(numpy_helper.from_array(np.array(values, dtype), f"{name}_{suffix}"))
         return f"{name}_{suffix}"
 
-    def add(operator: str, inputs: list[str], output: str, **attributes: int) -> str:
-        made.append(helper.make_node(operator, inputs, [output], **attributes))
+    def add(operator: str, inputs: list[str], output: str, attributes: dict[str, Any] | None = None) -> str:
+        made.append(helper.make_node(operator, inputs, [output], **(attributes or {})))
         return output
 
     def mean(value: str, output: str) -> str:
-        by_row = add("ReduceMean", [value, constant(f"{output}_3", [3], np.int64)], f"{name}_{output}_row", keepdims=1)
+        by_row = add(
+            "ReduceMean", [value, constant(f"{output}_3", [3], np.int64)], f"{name}_{output}_row", {"keepdims": 1}
+        )
         last = constant(f"{output}_2", [2], np.int64)
-        return add("ReduceMean", [by_row, last], f"{name}_{output}", keepdims=1)
+        return add("ReduceMean", [by_row, last], f"{name}_{output}", {"keepdims": 1})
 
     x = add("Reshape", [node.input[0], constant("rows", [-1, groups, rows, columns], np.int64)], f"{name}_x")
     centred = add("Sub", [x, mean(x, "mean")], f"{name}_centred")

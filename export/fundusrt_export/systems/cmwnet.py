@@ -94,10 +94,10 @@ class CmwnetExport(SystemExport):
     def variants(self) -> list[GraphVariants]:
         """Return a graph for each target and branch: they differ in the group normalisation."""
         if self.any_size:
-            return [
-                GraphVariants(role, dict.fromkeys(self.targets, "identity, any size"), self.reduced) for role in ROLES
-            ]
-        forms = {target: f"{self._form}, {NORMALISATIONS[target]} normalisation" for target in self.targets}
+            return [GraphVariants(role, dict.fromkeys(self.targets, "identity, any size")) for role in ROLES]
+        forms: dict[Target, str] = {
+            target: f"{self._form}, {NORMALISATIONS[target]} normalisation" for target in self.targets
+        }
         forms["onnxruntime"] = self._form
         return [GraphVariants(role, forms, self.reduced) for role in ROLES]
 
