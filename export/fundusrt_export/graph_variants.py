@@ -75,7 +75,6 @@ class GraphVariants:
     def specs(self) -> tuple[VariantSpec, ...]:
         """Return the entries of the manifest."""
         precisions: tuple[Precision, ...] = ("fp32", *self.reduced)
-        kinds = [(target, precision) for precision in precisions for target in self._targets(precision)]
         return tuple(
             VariantSpec(
                 file=self.file(target, precision),
@@ -84,7 +83,8 @@ class GraphVariants:
                 form=self.forms[target],
                 weights=self.weights,
             )
-            for target, precision in kinds
+            for precision in precisions
+            for target in self._targets(precision)
         )
 
     def packed(self, contents: Mapping[str, bytes]) -> dict[str, bytes]:
