@@ -9,6 +9,7 @@ import pytest
 
 from fundusrt import machine
 from fundusrt.machine import Finding, cpu_name, examine
+from fundusrt.nvidia_driver import Driver, Gpu
 
 
 def by_name(findings: list[Finding]) -> dict[str, Finding]:
@@ -86,21 +87,20 @@ def test_the_processor_is_named_where_the_system_says_nothing(monkeypatch: pytes
     assert cpu_name()
 
 
-@pytest.mark.parametrize(("status", "text"), [(0, "present"), (100, "cuInit returned 100: GPU backends (planned)")])
-def test_the_driver_is_asked(monkeypatch: pytest.MonkeyPatch, status: int, text: str) -> None:
-    class Driver:
-        def __init__(self, name: str) -> None:
-            self.cuInit = lambda flags: status
-
-    monkeypatch.setattr(machine.ctypes, "CDLL", Driver)
+@pytest.mark.parametrize(
+    ("driver", "text"),
+    [
+        (Driver(None, (Gpu("NVIDIA L4", "sm89"),)), "NVIDIA L4 (sm89)"),
+        (Driver("cuInit returned 100"), "cuInit returned 100: GPU backends (planned)"),
+    ],
+)
+def test_the_driver_is_asked(monkeypatch: pytest.MonkeyPatch, driver: Driver, text: str) -> None:
+    monkeypatch.setattr(machine, "probe_driver", lambda: driver)
     finding = by_name(examine())["NVIDIA driver"]
-    assert (finding.ok, finding.detail) == (status == 0, text)
+    assert (finding.ok, finding.detail) == (driver.problem is None, text)
 
 
 def test_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(name: str) -> None:
-        raise OSError(name)
-
-    monkeypatch.setattr(machine.ctypes, "CDLL", refuse)
+    monkeypatch.setattr(machine, "probe_driver", lambda: Driver("not found"))
     finding = by_name(examine())["NVIDIA driver"]
     assert (finding.ok, finding.needed, finding.fix) == (False, False, None)
