@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import get_args
 
 import onnx
@@ -28,18 +29,15 @@ __all__ = ["to_precision"]
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
 class _Plan:
     """What a precision decides before accuracy is looked at: the nodes it keeps, its layers, how a file is made."""
 
-    def __init__(
-        self,
-        model: onnx.ModelProto,
-        kept: Sequence[KeptNode],
-        layers: dict[str, tuple[str, ...]],
-        build: Build,
-        largest: dict[str, float],
-    ) -> None:
-        self.model, self.kept, self.layers, self.build, self.largest = model, kept, layers, build, largest
+    model: onnx.ModelProto
+    kept: Sequence[KeptNode]
+    layers: dict[str, tuple[str, ...]]
+    build: Build
+    largest: dict[str, float]
 
 
 def to_precision(

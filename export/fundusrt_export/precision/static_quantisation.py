@@ -1,8 +1,8 @@
 """INT8 as QuantizeLinear and DequantizeLinear around convolutions: ONNX Runtime's static quantiser.
 
 Symmetric everywhere (zero point 0), int8 for weights, per output channel, and for what convolutions read, per tensor;
-biases and what convolutions give stay float32. TensorRT's parsers accept no other form. Normalisations, resizes and
-joins stay in float32: nothing is gained there, and fusion is lost.
+biases and what convolutions give stay float32. TensorRT's parsers refuse the default's int32 biases. Normalisations,
+resizes and joins stay in float32: nothing is gained there, and fusion is lost.
 """
 
 from __future__ import annotations
