@@ -1,7 +1,7 @@
 """The parity ladder as a table: its rungs, what each compares, and every limit with its reason.
 
-The one place of the limits. The export measures against them (`fundusrt_export.parity`), `fundusrt verify` measures
-again on this machine, a certificate with looser ones is refused, and `docs/parity-ladder.md` prints them.
+The one place of the limits. `fundusrt export` measures against them, `fundusrt verify` measures again on this machine,
+a certificate with looser ones is refused, and `docs/parity-ladder.md` prints them.
 """
 
 from __future__ import annotations

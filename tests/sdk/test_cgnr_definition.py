@@ -13,7 +13,8 @@ from fundusrt.cgnr_definition import cgnr_by_definition, cgnr_rung, fused_by_def
 from fundusrt.manifest import CgnrSpec, PostprocessSpec
 
 RNG = np.random.default_rng(11)
-LARGE, SMALL = RNG.random((2, 131, 67)).astype(np.float32)
+LARGE = RNG.random((131, 67)).astype(np.float32)
+SMALL = RNG.random((131, 67)).astype(np.float32) ** 3  # few pixels are on, so that single neighbours decide
 
 
 def test_the_definition_is_dilation_under_the_guide() -> None:
