@@ -34,5 +34,6 @@ def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     image = names["image"]
     (answer,) = session.run(None, {session.get_inputs()[0].name: image.numpy()})
     expected = names["model"](image).detach().numpy()
-    assert np.abs(expected - image.numpy()).max() > 0.01  # the model does something
+    _, _, height, width = image.shape  # the inverse of an odd size has one row more
+    assert np.abs(expected[..., :height, :width] - image.numpy()).max() > 0.01  # the model does something
     np.testing.assert_allclose(answer, expected, rtol=0, atol=1e-5)

@@ -22,7 +22,8 @@ def merge_axes(model: onnx.ModelProto) -> int:
 
     1. the first Reshape's result is used by the Transpose alone, the Transpose's by the second Reshape alone, and
        neither is an output of the graph;
-    2. both targets are constants, allowzero is not set, the first has no 0, and -1, if any, for its first length;
+    2. both targets are constants; the first has no 0 (so that allowzero does not matter), and -1, if any, for its first
+       length;
     3. the second target has no 0 (it would copy a length that merging changes);
     4. the permutation is given and leaves some neighbouring axes together in their order, the first axis (whose length
        may be -1) not among them.
@@ -46,8 +47,7 @@ def merge_axes(model: onnx.ModelProto) -> int:
         if not alone or outputs & {node.input[0], node.output[0]} or users[0].input[0] != node.output[0]:
             continue  # case 1
         first, second = (constants.get(each.input[1]) for each in (before, users[0]))
-        copies = any(a.name == "allowzero" and a.i for each in (before, users[0]) for a in each.attribute)
-        if first is None or second is None or copies or 0 in first or -1 in first[1:]:
+        if first is None or second is None or 0 in first or -1 in first[1:]:
             continue  # case 2
         if 0 in second:
             continue  # case 3
@@ -62,6 +62,9 @@ def merge_axes(model: onnx.ModelProto) -> int:
         before.input[1] = constant.name
         del node.attribute[:]
         node.attribute.append(onnx.helper.make_attribute("perm", [order.index(k) for k in range(len(groups))]))
+        stale = {node.input[0], node.output[0]}  # their shapes as traced, which a checker would compare
+        for recorded in [value for value in graph.value_info if value.name in stale]:
+            graph.value_info.remove(recorded)
         changed += 1
     return changed
 
