@@ -1,0 +1,108 @@
+"""`fundusrt export --precision`: a bundle with fp16, bf16 and int8 variants beside fp32."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from fundusrt.bundle import Bundle
+from fundusrt.errors import InvalidInput, UsageError
+from fundusrt.loading import load
+from fundusrt_export import reduced_variants
+from fundusrt_export.cli import export
+from fundusrt_export.errors import PrecisionError
+from fundusrt_export.package import export_bundle
+from fundusrt_export.precision.report import ReducedPrecision
+from tests.export.small_exudate import INFO, checkpoint, photograph, write_photograph
+
+# Random weights spread their answers over the whole range: rounding turns more pixels than in a trained network.
+LIMITS = {("segmentation", precision): 0.1 for precision in ("fp16", "bf16", "int8")}
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("material")
+    images = folder / "images"
+    images.mkdir()
+    for index in range(26):
+        write_photograph(images / f"DOE_{index:02}.png", photograph(90 + index, 140 - index, seed=index))
+    golden = write_photograph(folder / "golden.png", photograph())
+    return {"checkpoint": checkpoint(folder / "last.safetensors"), "golden": golden, "images": images}
+
+
+@pytest.fixture(scope="module")
+def bundle(material: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("bundle") / "tiny"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reduced_variants, "LIMITS", LIMITS)
+        export_bundle(
+            material["checkpoint"], out, info=INFO, golden=material["golden"], threads=1,
+            precisions=["fp32", "fp16", "bf16", "int8"], calibration=[material["images"]],
+        )  # fmt: skip
+    return out
+
+
+def test_each_precision_has_its_file_and_report(bundle: Path) -> None:
+    opened = Bundle.open(bundle)
+    variants = {(v.target, v.precision): v for v in opened.manifest.networks["segmentation"].variants}
+    assert {precision for target, precision in variants if target == "onnxruntime"} == {"fp32", "fp16", "int8"}
+    assert {precision for target, precision in variants if target == "tensorrt"} == {"fp32", "fp16", "bf16", "int8"}
+    assert {v.weights for v in variants.values()} == {"segmentation.weights"}
+    for precision in ("fp16", "bf16", "int8"):
+        report = json.loads(opened.read_bytes(f"precision/segmentation-{precision}.json"))
+        assert report["precision"] == precision
+        assert report["reduced"]
+        assert {node["reason"] for node in report["kept"]} >= {"head"}
+        assert report["calibration"]["tiles"] == 18  # of 26: every third is held out
+    everything = b"".join(path.read_bytes() for path in bundle.rglob("*") if path.is_file())
+    assert b"DOE" not in everything
+
+
+def test_its_rung_is_certified(bundle: Path) -> None:
+    rungs = {rung.name: rung for rung in Bundle.open(bundle).certificate.rungs}
+    for precision in ("fp16", "bf16", "int8"):
+        figures = [each.metric for each in rungs[f"precision-{precision}"].measurements]
+        assert figures[0] == f"segmentation-{precision}.onnx: Dice drop against the float32 mask"
+        assert len(rungs[f"precision-{precision}"].inputs) == 8
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_it_runs_and_says_so(bundle: Path, precision: ReducedPrecision) -> None:
+    masks = []
+    for each in ("fp32", precision):
+        with load(bundle, precision=each, threads=1) as pipeline:
+            result = pipeline(photograph(101, 133, seed=40))
+        assert result.provenance["precision"] == each
+        masks.append(result.mask)
+    assert masks[0].any()
+    assert np.mean(masks[0] != masks[1]) < 0.05
+
+
+def test_refusals(material: dict[str, Path], tmp_path: Path) -> None:
+    given = {"info": INFO, "golden": material["golden"], "threads": 1}
+    some = sorted(material["images"].iterdir())
+    with pytest.raises(UsageError, match=r"--calibration: got nothing; expected real images, on which the ranges for"):
+        export_bundle(material["checkpoint"], tmp_path / "out", precisions=["fp16"], **given)
+    with pytest.raises(UsageError, match=r"precisions: got fp8; expected any of fp32, fp16, bf16, int8"):
+        export_bundle(material["checkpoint"], tmp_path / "out", precisions=["fp8"], **given)  # type: ignore[list-item]
+    with pytest.raises(InvalidInput, match="--calibration: got 2 images; expected at least 3"):
+        export_bundle(material["checkpoint"], tmp_path / "out", precisions=["fp16"], calibration=some[:2], **given)
+    with pytest.raises(InvalidInput, match="expected at least 16"):
+        export_bundle(material["checkpoint"], tmp_path / "out", precisions=["int8"], calibration=some[:9], **given)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_limit_that_cannot_be_kept_ends_the_command(
+    material: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reduced_variants, "LIMITS", {("segmentation", "fp16"): -1.0})
+    arguments = [material["checkpoint"], "-o", tmp_path / "out", "--golden", material["golden"], "--threads", 1]
+    options = ["--precision", "fp16", "--calibration", material["images"]]
+    done = CliRunner().invoke(export, list(map(str, [*arguments, *options])))
+    assert isinstance(done.exception, PrecisionError)
+    assert done.exit_code != 0
+    assert list(tmp_path.iterdir()) == []
