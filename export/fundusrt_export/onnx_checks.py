@@ -37,7 +37,8 @@ LEFTOVERS = frozenset({"ConvTranspose", "Gather", "Shape", "Slice"})
 
 _MOST_AXES = 4
 
-HEIGHT, WIDTH = "height", "width"
+HEIGHT = "height"
+WIDTH = "width"
 """Names of the free sizes of a graph for any size."""
 
 _LEAKS = (b"/home/", b"/root/", b"/Users/", b"/tmp/", b"/usr/", b"site-packages", b".py", b"\\Users\\")
