@@ -14,12 +14,15 @@ __all__ = ["REDUCED_TARGETS", "GraphVariants"]
 
 
 REDUCED_TARGETS: Mapping[ReducedPrecision, tuple[Target, ...]] = {
-    "fp16": ("onnxruntime", "openvino", "tensorrt"),
+    "fp16": ("onnxruntime", "tensorrt"),
     # ONNX Runtime has no bf16 convolution on the CPU.
-    "bf16": ("openvino", "tensorrt"),
-    "int8": ("onnxruntime", "openvino", "tensorrt"),
+    "bf16": ("tensorrt",),
+    "int8": ("onnxruntime", "tensorrt"),
 }
-"""Targets that run a precision."""
+"""Targets that a precision is offered for.
+
+Not OpenVINO: its int8 was up to 0.9 off where ONNX Runtime's was 0.2 off, and nothing measures it on export yet.
+"""
 
 
 @dataclass(frozen=True)

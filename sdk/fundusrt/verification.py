@@ -9,7 +9,7 @@ from fundusrt.agreement import measured
 from fundusrt.backends import BACKENDS
 from fundusrt.bundle import Bundle
 from fundusrt.certificate import Certificate, Measurement, Rung
-from fundusrt.errors import BackendUnavailable
+from fundusrt.errors import BackendUnavailable, UsageError
 from fundusrt.golden import golden_image, preprocessing_shares
 from fundusrt.loading import load
 from fundusrt.systems import system_of
@@ -56,8 +56,10 @@ def verify_bundle(
     Raises:
         BundleError: the bundle is refused.
         BackendUnavailable: this machine cannot run it as asked.
+        UsageError: a precision beside fp32 that the bundle has: its answers are not recorded.
     """
     bundle = Bundle.open(name_or_path)
+    _require_recorded(bundle, precision)
     shares = preprocessing_shares(bundle)
     off = tuple(measured("preprocessing", "share", share, stage) for stage, share in shares.items())
     first = VerifiedRung(
@@ -100,6 +102,17 @@ def verify_other_runtimes(
             continue
         found.rungs.extend(rung.model_copy(update={"name": f"{target}: {rung.name}"}) for rung in rungs)
     return found
+
+
+def _require_recorded(bundle: Bundle, precision: str) -> None:
+    """Refuse a precision whose answers cannot be compared: golden vectors are those of fp32."""
+    if precision != "fp32" and any(variant.precision == precision for variant in bundle.manifest.variants()):
+        raise UsageError(
+            f"{bundle.source}, precision",
+            got=precision,
+            expected="fp32, in which the golden vectors are recorded",
+            fix=f"see the rung precision-{precision} of the certificate (`fundusrt inspect --json`)",
+        )
 
 
 def _compare(bundle: Bundle, source: str, backend: str, device: str, precision: str) -> list[VerifiedRung]:

@@ -14,6 +14,7 @@ from fundusrt.bundle import Bundle
 from fundusrt.errors import InvalidInput, UsageError
 from fundusrt.ladder import LADDER
 from fundusrt.loading import load
+from fundusrt.verification import verify_bundle
 from fundusrt_export import reduced_variants
 from fundusrt_export.cli import export
 from fundusrt_export.errors import PrecisionError
@@ -57,6 +58,7 @@ def test_each_precision_has_its_file_and_report(bundle: Path) -> None:
     variants = {(v.target, v.precision): v for v in opened.manifest.networks["segmentation"].variants}
     assert {precision for target, precision in variants if target == "onnxruntime"} == {"fp32", "fp16", "int8"}
     assert {precision for target, precision in variants if target == "tensorrt"} == {"fp32", "fp16", "bf16", "int8"}
+    assert {precision for target, precision in variants if target == "openvino"} == {"fp32"}
     assert {v.weights for v in variants.values()} == {"segmentation.weights"}
     for precision in ("fp16", "bf16", "int8"):
         report = json.loads(opened.read_bytes(f"precision/segmentation-{precision}.json"))
@@ -86,6 +88,13 @@ def test_it_runs_and_says_so(bundle: Path, precision: ReducedPrecision) -> None:
         masks.append(result.mask)
     assert masks[0].any()
     assert np.mean(masks[0] != masks[1]) < 0.05
+
+
+def test_its_golden_vectors_are_not_recorded(bundle: Path) -> None:
+    with pytest.raises(
+        UsageError, match=r"precision: got int8; expected fp32, in which the golden vectors are recorded"
+    ):
+        verify_bundle(str(bundle), precision="int8")
 
 
 def test_refusals(material: dict[str, Path], tmp_path: Path) -> None:
