@@ -15,6 +15,7 @@ from fundusrt_export.precision.typed_graph import element_types
 
 __all__ = ["rounded_twin"]
 
+_OWN = "rounded_twin_"  # an operator is called Round: its nodes have that name
 _REDUCED = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
 
 
@@ -46,7 +47,7 @@ def rounded_twin(content: bytes) -> bytes:
                 nodes.append(helper.make_node("Cast", [node.output[index]], [narrow], to=types[name]))
                 nodes.append(helper.make_node("Cast", [narrow], [name], to=TensorProto.FLOAT))
     for number, node in enumerate(nodes):
-        node.name = node.name or f"Round_{number}"
+        node.name = node.name or f"{_OWN}{number}"
     del graph.node[:], graph.value_info[:]
     graph.node.extend(nodes)
     for tensor in graph.initializer:

@@ -19,7 +19,7 @@ MIB = 1024 * 1024
 @pytest.mark.parametrize("gpu", ["sm75", "sm86", "sm89", "sm120"])
 @pytest.mark.parametrize("bundle", NETWORKS)
 def test_a_shipped_bundle_builds(bundle: str, gpu: str, tmp_path: Path) -> None:
-    arguments = (bundle, "--for", "tensorrt-rtx", "--gpu", gpu, "--variant", "onnxruntime", "--json")
+    arguments = (bundle, "--for", "tensorrt-rtx", "--gpu", gpu, "--json")
     result = invoke_build(*arguments, cache=tmp_path / "engines")
     assert result.exit_code == 0, result.output
     engines = json.loads(result.stdout)["engines"]
@@ -27,7 +27,8 @@ def test_a_shipped_bundle_builds(bundle: str, gpu: str, tmp_path: Path) -> None:
     for engine in engines:
         report = engine["report"]
         assert report["generated_kernels"] > 5
-        assert report["generated_kernels"] == report["engine_layers"]["kgen"]
+        assert engine["variant"] == "tensorrt"
+        assert report["generated_kernels"] >= report["engine_layers"]["kgen"]  # some layers launch two
         assert report["engine_layers"]["correlation"] > 20  # the convolutions
         assert 1 * MIB < report["weight_bytes"] < 16 * MIB
         assert 16 * MIB < report["activation_bytes"] < 512 * MIB

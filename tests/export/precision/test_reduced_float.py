@@ -170,6 +170,21 @@ def test_twin_rounds_every_tensor(kind, dtype) -> None:
     assert not np.array_equal(answers(one_by_one(0.1234567).SerializeToString(), x)[0], expected[0])
 
 
+def test_twin_s_names_are_its_own() -> None:
+    """A node that rounds is called Round_0 in an exported graph."""
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT16, [2]) for name in ("x", "y")]
+    nodes = [helper.make_node("Round", ["x"], ["y"], name=f"Round_{number}") for number in range(1)]
+    nodes += [helper.make_node("Cast", ["y"], ["z"], name="Round_2", to=TensorProto.FLOAT)]
+    graph = helper.make_graph(
+        nodes, "g", values[:1], [helper.make_tensor_value_info("z", TensorProto.FLOAT, [2])], value_info=values[1:]
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    twin = onnx.load_model_from_string(rounded_twin(model.SerializeToString()))
+    names = [node.name for node in twin.graph.node]
+    assert len(names) > 2
+    assert len(set(names)) == len(names)
+
+
 def test_twin_of_a_float32_file_is_the_file() -> None:
     assert rounded_twin(segmenter()) == segmenter()
 
