@@ -38,12 +38,12 @@ def test_an_honest_export_holds(
 ) -> None:
     pipeline = pipeline_over(sessions)
     rungs = [
+        wavelet_matrix({form: rewritten["small"][form] for form in FORMS}, "haar", "zero"),
         wavelet_rewrite(originals, rewritten, inputs),
         torch_to_onnxruntime(
             {role: DeployedBranch(forms["identity"]) for role, forms in rewritten.items()}, sessions, inputs
         ),
         tiled_to_stitched(pipeline, [reference], [image]),
-        wavelet_matrix({form: rewritten["small"][form] for form in FORMS}, "haar", "zero"),
         refinement(pipeline, reference, image),
         mask_task([(reference.mask, pipeline(image).mask)], [image]),
     ]

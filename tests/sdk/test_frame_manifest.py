@@ -58,9 +58,10 @@ def test_defaults() -> None:
 
 
 def test_each_system_has_its_own_rungs() -> None:
-    assert CmwnetManifest.required_rungs == ("wavelet-rewrite", "torch-to-onnxruntime", "tiled-to-stitched")
+    whole = ("wavelet-rewrite", "torch-to-onnxruntime", "tiled-to-stitched")
+    assert CmwnetManifest.required_rungs == ("wavelet-matrix", *whole, "cgnr", "task")
     for kind in (SsMafManifest, MageNetManifest):
-        assert kind.required_rungs == ("deployed-form", "torch-to-onnxruntime", "end-to-end")
+        assert kind.required_rungs == ("deployed-form", "torch-to-onnxruntime", "end-to-end", "task")
 
 
 @pytest.mark.parametrize(
