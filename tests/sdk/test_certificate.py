@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from fundusrt import Bundle, CertificateError
 from fundusrt.certificate import Certificate, Measurement, check_certificate
+from fundusrt.manifest import CmwnetManifest
 from fundusrt.testing import tiny_bundle
 
 Change = Callable[[dict[str, Any]], None]
