@@ -156,13 +156,13 @@ def plant_zero_padding(ladder: WholeLadder, patch: pytest.MonkeyPatch) -> Rung:
 
 
 def plant_reversed_filters(ladder: WholeLadder, patch: pytest.MonkeyPatch) -> Rung:
-    real = analysis.library_filters
+    real = analysis.stored_filters
 
     def reversed_filters(module: nn.Module, names: Any) -> Any:
         filters, saved = real(module, names)
         return tuple(values.reshape(-1).flip(0) for values in filters), saved
 
-    patch.setattr(analysis, "library_filters", reversed_filters)
+    patch.setattr(analysis, "stored_filters", reversed_filters)
     return ladder.r0("db2", "zero")
 
 

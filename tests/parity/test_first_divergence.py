@@ -26,7 +26,7 @@ from fundusrt_export.parity import (
     runtimes,
     torch_to_onnxruntime,
 )
-from fundusrt_export.parity.first_divergence import first_divergence
+from fundusrt_export.parity.first_divergence import Divergence, first_divergence
 from fundusrt_export.parity.reproducer import SCRIPT, save_reproducer
 from fundusrt_export.parity.tensor_trace import TracedTensor, trace_module, trace_onnx
 from fundusrt_export.targets import normalised
@@ -123,12 +123,12 @@ def test_exactly_the_layer_at_fault_is_named(
 ) -> None:
     faulty = planted(files["small"], fault)
     found = first_divergence(trained, faulty, feed)
-    assert found is not None
+    assert isinstance(found, Divergence)
     assert (found.node, found.layer) == (name, layer)
     assert found.tensor == f"{name}_out"
     assert found.difference > found.limit
     between = first_divergence(honest, faulty, feed)
-    assert between is not None
+    assert isinstance(between, Divergence)
     assert (between.node, between.layer) == (name, name)
     assert np.array_equal(between.made, found.made)
 
@@ -137,7 +137,7 @@ def test_the_folder_shows_it_by_itself(
     trained: Trace, files: dict[str, bytes], feed: np.ndarray, tmp_path: Path
 ) -> None:
     found = first_divergence(trained, planted(files["small"], FAULTS[0][2]), feed)
-    assert found is not None
+    assert isinstance(found, Divergence)
     folder = save_reproducer(found, tmp_path / "divergence", "torch-to-onnxruntime")
     assert sorted(path.name for path in folder.iterdir()) == [
         "README.md",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fundusrt_export.rewrite.filters import FilterBank, Filters, Names, library_filters
+from fundusrt_export.rewrite.filters import FilterBank, Filters, Names, stored_filters
 from fundusrt_export.rewrite.padding import analysis_margins, check_length, extend
 
 __all__ = ["ConvDWT"]
@@ -41,7 +41,7 @@ class ConvDWT(FilterBank):
     @classmethod
     def from_library(cls, module: nn.Module, mode: str) -> ConvDWT:
         """Copy the filters, levels, device, dtype and train/eval state of a `DWTForward`."""
-        filters, saved = library_filters(module, cls.NAMES)
+        filters, saved = stored_filters(module, cls.NAMES)
         converted = cls(cast(int, module.J), filters, mode, saved=saved)
         return converted.train(module.training)
 

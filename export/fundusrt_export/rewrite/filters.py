@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["FUSED_TAPS", "FilterBank", "Filters", "Names", "fused_kernel", "library_filters"]
+__all__ = ["FUSED_TAPS", "FilterBank", "Filters", "Names", "fused_kernel", "stored_filters"]
 
 Names = tuple[str, str, str, str]
 Filters = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -75,7 +75,7 @@ def fused_kernel(filters: Filters) -> Tensor:
     return torch.stack([torch.outer(along_h, along_w) for along_h, along_w in pairs])[:, None]
 
 
-def library_filters(module: torch.nn.Module, names: Names) -> tuple[Filters, bool]:
+def stored_filters(module: torch.nn.Module, names: Names) -> tuple[Filters, bool]:
     """Return the filters a library transform holds and whether its state dict holds them."""
     low_w, high_w, low_h, high_h = (module.get_buffer(name) for name in names)
     saved = not module._non_persistent_buffers_set & set(names)  # PyTorch offers no other way to ask

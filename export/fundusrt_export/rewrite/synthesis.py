@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fundusrt.errors import InvalidInput
-from fundusrt_export.rewrite.filters import FilterBank, Filters, Names, library_filters
+from fundusrt_export.rewrite.filters import FilterBank, Filters, Names, stored_filters
 from fundusrt_export.rewrite.padding import extend_periodically
 
 __all__ = ["ConvIDWT"]
@@ -40,7 +40,7 @@ class ConvIDWT(FilterBank):
     @classmethod
     def from_library(cls, module: nn.Module, mode: str) -> ConvIDWT:
         """Copy the filters, device, dtype and train/eval state of a `DWTInverse`."""
-        filters, saved = library_filters(module, cls.NAMES)
+        filters, saved = stored_filters(module, cls.NAMES)
         return cls(filters, mode, saved=saved).train(module.training)
 
     def forward(self, coeffs: tuple[Tensor, Sequence[Tensor | None]]) -> Tensor:

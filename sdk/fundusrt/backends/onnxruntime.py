@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from fundusrt.backends.base import Array
+from fundusrt.backends.runtime_import import import_runtime
 from fundusrt.errors import BackendUnavailable, BundleError
 from fundusrt.manifest import TensorSpec
 
@@ -18,23 +18,8 @@ CPU = "CPUExecutionProvider"
 
 
 def import_onnxruntime() -> Any:
-    """Return the onnxruntime module.
-
-    Raises:
-        BackendUnavailable: it is not installed or does not load.
-    """
-    try:
-        onnxruntime = import_module("onnxruntime")
-        if not hasattr(onnxruntime, "InferenceSession"):  # a folder left behind by an uninstalled wheel
-            raise ImportError("the package is hollow")
-    except ImportError as error:
-        raise BackendUnavailable(
-            "backend 'onnxruntime'",
-            got=f"import failed ({error})",
-            expected="the onnxruntime package",
-            fix='pip install "fundusrt[cpu]"',
-        ) from error
-    return onnxruntime
+    """Return the onnxruntime module; raises `BackendUnavailable`, see `import_runtime`."""
+    return import_runtime("onnxruntime", "InferenceSession", extra="cpu")
 
 
 class OnnxRuntimeSession:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from fundusrt.backends.base import Array
+from fundusrt.backends.runtime_import import import_runtime
 from fundusrt.errors import BackendUnavailable, BundleError
 from fundusrt.manifest import TensorSpec
 
@@ -20,23 +20,8 @@ _FLOAT32 = {"INFERENCE_PRECISION_HINT": "f32", "EXECUTION_MODE_HINT": "ACCURACY"
 
 
 def import_openvino() -> Any:
-    """Return the openvino module.
-
-    Raises:
-        BackendUnavailable: it is not installed or does not load.
-    """
-    try:
-        openvino = import_module("openvino")
-        if not hasattr(openvino, "Core"):  # a folder left behind by an uninstalled wheel
-            raise ImportError("the package is hollow")
-    except ImportError as error:
-        raise BackendUnavailable(
-            "backend 'openvino'",
-            got=f"import failed ({error})",
-            expected="the openvino package",
-            fix='pip install "fundusrt[openvino]"',
-        ) from error
-    return openvino
+    """Return the openvino module; raises `BackendUnavailable`, see `import_runtime`."""
+    return import_runtime("openvino", "Core", extra="openvino")
 
 
 class OpenVinoSession:

@@ -216,8 +216,7 @@ def test_no_file_that_misses_its_limit() -> None:
     error = raised.value
     assert error.code == "precision-error"
     assert error.subject == "precision fp16"
-    assert error.got is not None
-    assert error.got.endswith("with 4 of 5 layers in float32")
+    assert str(error.got).endswith("with 4 of 5 layers in float32")
     assert error.expected == "at most -1"
     assert error.fix == "export this network in fp32"
 
