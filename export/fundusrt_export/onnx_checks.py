@@ -138,8 +138,10 @@ def check_graph(
 
 
 def _reshapes(model: onnx.ModelProto) -> list[tuple[str, list[int]]]:
-    constants = {tensor.name: numpy_helper.to_array(tensor).tolist() for tensor in model.graph.initializer}
     nodes = [node for node in model.graph.node if node.op_type == "Reshape"]
+    shapes = {node.input[1] for node in nodes}
+    inside = [each for each in model.graph.initializer if each.data_location != TensorProto.EXTERNAL]
+    constants = {each.name: numpy_helper.to_array(each).tolist() for each in inside if each.name in shapes}
     return [(node.name, constants.get(node.input[1], [])) for node in nodes]
 
 

@@ -99,11 +99,13 @@ def build_engine(
 def _serialized(builder: Any, network: Any, config: Any, stop: threading.Event) -> Any:
     """Build on another thread: this one stays free to hear Ctrl-C, which a call into the library would hold up."""
     with ThreadPoolExecutor(1, thread_name_prefix="engine-build") as pool:
-        building: Future[Any] = pool.submit(builder.build_serialized_network, network, config)
+        building: Future[Any] | None = None
         while True:
             try:
-                return building.result()
-            except KeyboardInterrupt:
+                if building is None and not stop.is_set():
+                    building = pool.submit(builder.build_serialized_network, network, config)
+                return None if building is None else building.result()
+            except KeyboardInterrupt:  # also within `submit`, whose build may have begun: the pool waits for its end
                 stop.set()
 
 

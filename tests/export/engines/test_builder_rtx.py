@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,19 @@ def test_ctrl_c(rtx: TensorRT) -> None:
             built(rtx, progress=Interrupting())
     finally:
         signal.signal(signal.SIGINT, before)
+    assert built(rtx).report.plan_bytes > 1000
+
+
+def test_ctrl_c_while_the_build_is_handed_over(rtx: TensorRT, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(ThreadPoolExecutor):
+        def submit(self, *arguments: Any, **named: Any) -> Any:
+            super().submit(*arguments, **named)
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fundusrt_export.engines.builder.ThreadPoolExecutor", Interrupted)
+        with pytest.raises(BuildCancelled, match="net: got told to stop"):
+            built(rtx)
     assert built(rtx).report.plan_bytes > 1000
 
 
