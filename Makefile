@@ -9,10 +9,8 @@ BIN := $(VENV)/bin
 demo: $(DEMO_VENV)/.installed
 	$(DEMO_VENV)/bin/fundusrt demo -o out/demo
 
-# Engines in a process of their own: TensorRT-RTX stays out of the one that starts trainings.
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest tests/export/engines tests/export/precision
-	$(BIN)/python -m pytest --ignore=tests/export/engines --ignore=tests/export/precision
+	$(BIN)/python -m pytest
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -28,6 +28,7 @@ from benchmarks.record import save
 from fundusrt.atomic import write_bytes
 from fundusrt.backends.base import Array
 from fundusrt.backends.onnxruntime import OnnxRuntimeSession
+from fundusrt.backends.openvino import openvino_core
 from fundusrt.bundle import Bundle
 from fundusrt.errors import FundusRTError
 from fundusrt.image import read_image
@@ -161,9 +162,7 @@ def onnxruntime_call(content: bytes, threads: int) -> Call:
 
 def openvino_call(content: bytes, threads: int) -> Call:
     """Return one call of OpenVINO; what the file leaves in float32 is computed in float32."""
-    import openvino
-
-    core = openvino.Core()
+    core = openvino_core()
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
     compiled = core.compile_model(core.read_model(content), "CPU", settings)
     return lambda tile: np.asarray(next(iter(compiled([tile]).values())))

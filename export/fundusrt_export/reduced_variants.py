@@ -15,7 +15,8 @@ from fundusrt.certificate import Measurement, Rung
 from fundusrt.errors import InvalidInput
 from fundusrt.image import FundusImage
 from fundusrt.ladder import LADDER
-from fundusrt.manifest import AnyManifest, CmwnetManifest, MageNetManifest
+from fundusrt.manifest import AnyManifest, CmwnetManifest
+from fundusrt.systems import system_of
 from fundusrt_export.graph_variants import GraphVariants
 from fundusrt_export.parity.equal_variants import measurable
 from fundusrt_export.parity.inputs import ParityInputs
@@ -124,14 +125,10 @@ def _windows(images: Sequence[FundusImage], manifest: AnyManifest) -> ParityInpu
     return inputs.of_images()
 
 
-def _threshold(manifest: AnyManifest) -> float | None:
-    return None if isinstance(manifest, MageNetManifest) else manifest.postprocess.threshold
-
-
 def _judge(
     network: bytes, manifest: AnyManifest, tiles: Array, precision: ReducedPrecision, threads: int | None
 ) -> Judge:
-    limit, threshold = LIMITS[manifest.task, precision], _threshold(manifest)
+    limit, threshold = LIMITS[manifest.task, precision], system_of(manifest).threshold(manifest)
     if threshold is None:
         return PsnrJudge(network, tiles, limit=limit, threads=threads)
     return DiceJudge(network, tiles, threshold=threshold, limit=limit, threads=threads)
@@ -150,5 +147,5 @@ def _agreement(
     with contextlib.closing(OnnxRuntimeSession(measurable(exact), source=name, threads=threads)) as reference:
         candidate = measurable(rounded_twin(reduced))
         return precision_rung(
-            precision, {name: reference}, {name: candidate}, inputs.only(name), _threshold(manifest)
+            precision, {name: reference}, {name: candidate}, inputs.only(name), system_of(manifest).threshold(manifest)
         ).measurements

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from fundusrt.certificate import Measurement
 from fundusrt.ladder import limit_of
 
-__all__ = ["at_least", "at_most", "largest_difference", "measured", "share_off"]
+__all__ = ["at_least", "at_most", "cosine", "high_percentile", "largest_difference", "measured", "share_off"]
 
 Values = npt.NDArray[Any]
 
@@ -54,3 +54,21 @@ def share_off(reference: Values, other: Values, levels: int) -> float:
     if reference.shape != other.shape or reference.dtype != np.uint8 or other.dtype != np.uint8:
         return 1.0
     return float(np.mean(np.abs(reference.astype(np.int16) - other.astype(np.int16)) > levels))
+
+
+def cosine(reference: Values, other: Values) -> float:
+    """Return the cosine of the angle between two arrays; -infinity where it does not exist."""
+    if reference.shape != other.shape or not (np.isfinite(reference).all() and np.isfinite(other).all()):
+        return -math.inf
+    a, b = reference.astype(np.float64).ravel(), other.astype(np.float64).ravel()
+    lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
+    if lengths == 0.0:
+        return 1.0 if np.array_equal(a, b) else -math.inf
+    return float(a @ b / lengths)
+
+
+def high_percentile(reference: Values, other: Values) -> float:
+    """Return the 99.9th percentile of |reference - other|; infinity where nothing compares."""
+    if not math.isfinite(largest_difference(reference, other)):
+        return math.inf
+    return float(np.percentile(np.abs(reference.astype(np.float64) - other.astype(np.float64)), 99.9))

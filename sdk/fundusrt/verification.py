@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from fundusrt.agreement import measured
 from fundusrt.backends import BACKENDS
 from fundusrt.bundle import Bundle
 from fundusrt.certificate import Certificate, Measurement, Rung
-from fundusrt.errors import BackendUnavailable, UsageError
+from fundusrt.errors import BackendUnavailable
 from fundusrt.golden import golden_image, preprocessing_shares
 from fundusrt.loading import load
+from fundusrt.precision_agreement import precision_figures
 from fundusrt.systems import system_of
-from fundusrt.systems.system import Comparison
+from fundusrt.systems.system import Comparison, Figure, GoldenAnswer
 
 __all__ = ["OtherRuntimes", "VerifiedRung", "verify_bundle", "verify_other_runtimes"]
 
@@ -52,14 +53,14 @@ def verify_bundle(
         The rung `preprocessing`, one for each network (`network`, or `network-NAME` where there are several), for a
         system with tiles `stitched` and `cgnr`, and one for the answer (`mask` or `image`); whether each holds is in
         `Rung.holds`. Where `preprocessing` does not hold it is the only one: such a bundle cannot be loaded.
+        Golden vectors are those of fp32: of another precision, the rung `precision-P` has the distance of each
+        network's answer from them, and nothing else is compared.
 
     Raises:
         BundleError: the bundle is refused.
         BackendUnavailable: this machine cannot run it as asked.
-        UsageError: a precision beside fp32 that the bundle has: its answers are not recorded.
     """
     bundle = Bundle.open(name_or_path)
-    _require_recorded(bundle, precision)
     shares = preprocessing_shares(bundle)
     off = tuple(measured("preprocessing", "share", share, stage) for stage, share in shares.items())
     first = VerifiedRung(
@@ -104,20 +105,14 @@ def verify_other_runtimes(
     return found
 
 
-def _require_recorded(bundle: Bundle, precision: str) -> None:
-    """Refuse a precision whose answers cannot be compared: golden vectors are those of fp32."""
-    if precision != "fp32" and any(variant.precision == precision for variant in bundle.manifest.variants()):
-        raise UsageError(
-            f"{bundle.source}, precision",
-            got=precision,
-            expected="fp32, in which the golden vectors are recorded",
-            fix=f"see the rung precision-{precision} of the certificate (`fundusrt inspect --json`)",
-        )
-
-
 def _compare(bundle: Bundle, source: str, backend: str, device: str, precision: str) -> list[VerifiedRung]:
     with load(source, backend=backend, device=device, precision=precision) as pipeline:
-        comparisons: Iterable[Comparison] = system_of(bundle.manifest).compare(pipeline, bundle, golden_image(bundle))
+        system = system_of(bundle.manifest)
+        comparisons: Iterable[Comparison]
+        if precision == "fp32":
+            comparisons = system.compare(pipeline, bundle, golden_image(bundle))
+        else:
+            comparisons = [_reduced(bundle, backend, precision, system.golden_answers(pipeline, bundle))]
     return [
         VerifiedRung(
             name=each.name,
@@ -128,6 +123,19 @@ def _compare(bundle: Bundle, source: str, backend: str, device: str, precision: 
         )
         for each in comparisons
     ]
+
+
+def _reduced(bundle: Bundle, backend: str, precision: str, answers: Mapping[str, GoldenAnswer]) -> Comparison:
+    """Compare each network's answer with the recorded one of float32; the certificate has held-out images' figures."""
+    name, threshold = f"precision-{precision}", system_of(bundle.manifest).threshold(bundle.manifest)
+    figures: list[Measurement] = []
+    for network, answer in answers.items():
+        variants = bundle.manifest.networks[network].variants
+        (file,) = (each.file for each in variants if (each.target, each.precision) == (backend, precision))
+        truth, made, window = answer.expected[None], answer.made[None], answer.window[None]
+        figures += precision_figures(precision, truth, made, window, threshold=threshold, network=file)
+    compares = f"golden float32 answers and this machine's in {precision}"
+    return Comparison(name, compares, tuple(Figure(each, (name, each.metric)) for each in figures))
 
 
 def _inputs(bundle: Bundle) -> dict[str, str]:

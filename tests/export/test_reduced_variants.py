@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from fundusrt.bundle import Bundle
-from fundusrt.errors import InvalidInput, UsageError
+from fundusrt.certificate import Measurement
+from fundusrt.errors import BackendUnavailable, InvalidInput, UsageError
 from fundusrt.ladder import LADDER
 from fundusrt.loading import load
 from fundusrt.verification import verify_bundle
@@ -21,9 +23,17 @@ from fundusrt_export.errors import PrecisionError
 from fundusrt_export.package import export_bundle
 from fundusrt_export.precision.report import ReducedPrecision
 from tests.export.small_exudate import INFO, checkpoint, photograph, write_photograph
+from tests.sdk.bundle_attacks import reseal
 
 # Random weights spread their answers over the whole range: rounding turns more pixels than in a trained network.
 LIMITS = {("segmentation", "fp16"): 0.02, ("segmentation", "bf16"): 0.05, ("segmentation", "int8"): 0.05}
+
+
+def allow_more(patch: pytest.MonkeyPatch) -> None:
+    for rung in ("precision-bf16", "precision-int8"):
+        limits = LADDER[rung].limits
+        for name in ("inside", "outside"):
+            patch.setitem(limits, name, replace(limits[name], value=0.05))
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +52,7 @@ def bundle(material: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) 
     out = tmp_path_factory.mktemp("bundle") / "tiny"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reduced_variants, "LIMITS", LIMITS)
-        for rung in ("precision-bf16", "precision-int8"):
-            limits = LADDER[rung].limits
-            for name in ("inside", "outside"):
-                patch.setitem(limits, name, replace(limits[name], value=0.05))
+        allow_more(patch)
         export_bundle(
             material["checkpoint"], out, info=INFO, golden=material["golden"], threads=1,
             precisions=["fp32", "fp16", "bf16", "int8"], calibration=[material["images"]],
@@ -90,11 +97,39 @@ def test_it_runs_and_says_so(bundle: Path, precision: ReducedPrecision) -> None:
     assert np.mean(masks[0] != masks[1]) < 0.05
 
 
-def test_its_golden_vectors_are_not_recorded(bundle: Path) -> None:
-    with pytest.raises(
-        UsageError, match=r"precision: got int8; expected fp32, in which the golden vectors are recorded"
-    ):
-        verify_bundle(str(bundle), precision="int8")
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_verify_measures_it_against_the_golden_vectors_of_float32(
+    bundle: Path, precision: ReducedPrecision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allow_more(monkeypatch)
+    first, rung = verify_bundle(str(bundle), precision=precision)
+    assert first.name == "preprocessing"
+    assert rung.name == f"precision-{precision}"
+    assert rung.holds
+    names = ["99.9th percentile of |difference|", "cosine", "share of the field turned, further than 0.02 from the",
+             "share of the field turned, within 0.02"]  # fmt: skip
+    for figure, certified, name in zip(rung.measurements, rung.certified, names, strict=True):
+        assert figure.metric.startswith(f"segmentation-{precision}.onnx: {name}")
+        assert isinstance(certified, Measurement)
+        assert (certified.metric, certified.bound) == (figure.metric, figure.bound)
+    assert rung.measurements[0].value > 1e-6  # the reduced network really ran
+
+
+def test_verify_fails_where_the_reduced_network_is_far_off(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allow_more(monkeypatch)
+    broken = Path(shutil.copytree(bundle, tmp_path / "broken"))
+    golden = broken / json.loads((broken / "bundle.json").read_text())["golden"]["probability"]
+    np.savez(golden, 1.0 - np.load(golden)["arr_0"])
+    reseal(broken)
+    rung = verify_bundle(str(broken), precision="fp16")[1]
+    assert not any(figure.holds for figure in rung.measurements[:2])
+
+
+def test_verify_a_precision_the_bundle_has_not_here(bundle: Path) -> None:
+    with pytest.raises(BackendUnavailable, match="got onnxruntime/bf16; expected"):
+        verify_bundle(str(bundle), precision="bf16")
 
 
 def test_refusals(material: dict[str, Path], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,33 @@ def test_what_it_would_convert_is_refused(session: OpenVinoSession, feeds: Any, 
         BackendUnavailable, match=rf"small.onnx: got OpenVINO failed: {got}.*; expected image \('\?', 3"
     ):
         session.run(feeds)
+
+
+SIGNALLED = """
+import gc, os, signal, sys, threading
+from fundusrt.backends.openvino import OpenVinoSession
+
+def open_and_close():
+    OpenVinoSession(content, source="small.onnx").close()
+    gc.collect()
+
+content = sys.stdin.buffer.read()
+signal.signal(signal.SIGINT, lambda *_: print("heard"))
+kept = [OpenVinoSession(content, source="small.onnx")]
+def let_go():
+    kept.clear()
+    gc.collect()
+for work in (let_go, open_and_close):
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+def test_a_signal_after_a_session_was_let_go_on_another_thread() -> None:
+    done = subprocess.run([sys.executable, "-c", SIGNALLED], input=CONTENT, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (0, b"heard\nheard\n"), done.stderr.decode()
 
 
 def test_closed() -> None:

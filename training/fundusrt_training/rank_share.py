@@ -12,6 +12,8 @@ from typing import Any, cast
 
 from torch.utils.data import DataLoader
 
+from fundusrt_training.data.planned_loader import planned_loader
+
 __all__ = ["rank_share"]
 
 
@@ -30,10 +32,4 @@ def rank_share(loader: DataLoader[Any], rank: int, ranks: int) -> tuple[DataLoad
         # Every rank has to take part in every step: one without an item takes the first and counts for nothing.
         shares.append(own or batch[:1])
         weights.append(len(own) * ranks / len(batch))
-    part = DataLoader(
-        loader.dataset,
-        batch_sampler=shares,  # pyright: ignore (any iterable of lists)
-        collate_fn=loader.collate_fn,
-        num_workers=loader.num_workers,
-    )
-    return part, weights
+    return planned_loader(loader.dataset, shares, loader.num_workers, loader.collate_fn), weights

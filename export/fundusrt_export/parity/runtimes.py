@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fundusrt.agreement import largest_difference, measured
+from fundusrt.agreement import cosine, high_percentile, largest_difference, measured
 from fundusrt.backends.base import InferenceSession
 from fundusrt.certificate import Measurement, Rung
 from fundusrt.ladder import LADDER
 from fundusrt_export.parity.inputs import ParityInputs
-from fundusrt_export.parity.measure import cosine, high_percentile, span
+from fundusrt_export.parity.measure import span
 from fundusrt_export.parity.network_answers import Runnable, answers
 from fundusrt_export.parity.torch_to_onnxruntime import LEAST_SPAN
 

@@ -9,12 +9,12 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from fundusrt.agreement import largest_difference, measured
+from fundusrt.agreement import cosine, largest_difference, measured
 from fundusrt.backends.base import InferenceSession
 from fundusrt.certificate import Measurement, Rung
 from fundusrt_export.parity.float64 import Float64Network
 from fundusrt_export.parity.inputs import ParityInputs
-from fundusrt_export.parity.measure import cosine, span
+from fundusrt_export.parity.measure import span
 
 __all__ = ["BATCHES", "LEAST_SPAN", "NAME", "torch_to_onnxruntime"]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import ABC, abstractmethod
+from typing import get_args
 
 import numpy as np
 
@@ -17,18 +18,18 @@ from fundusrt.backends.base import Array
 from fundusrt.backends.onnxruntime import OnnxRuntimeSession
 from fundusrt.certificate import Measurement
 from fundusrt.errors import InvalidInput
+from fundusrt.ladder import limit_of
 from fundusrt_export.precision.report import ReducedPrecision, Task
 from fundusrt_export.precision.rounding import rounded_twin
 
 __all__ = ["LIMITS", "DiceJudge", "Judge", "PsnrJudge", "answers", "tile_sha256"]
 
+_FIGURES: dict[Task, str] = {"segmentation": "drop", "enhancement": "psnr"}
+
 LIMITS: dict[tuple[Task, ReducedPrecision], float] = {
-    ("segmentation", "fp16"): 0.002,
-    ("segmentation", "bf16"): 0.005,
-    ("segmentation", "int8"): 0.005,
-    ("enhancement", "fp16"): 50.0,
-    ("enhancement", "bf16"): 40.0,
-    ("enhancement", "int8"): 40.0,
+    (task, precision): limit_of(f"precision-{precision}", figure).value
+    for task, figure in _FIGURES.items()
+    for precision in get_args(ReducedPrecision)
 }
 """Largest Dice drop, or smallest PSNR in dB.
 

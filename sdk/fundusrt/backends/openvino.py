@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,16 +13,44 @@ from fundusrt.backends.runtime_import import import_runtime
 from fundusrt.errors import BackendUnavailable, BundleError
 from fundusrt.manifest import TensorSpec
 
-__all__ = ["DEVICE", "OpenVinoSession", "import_openvino"]
+__all__ = ["DEVICE", "OpenVinoSession", "import_openvino", "openvino_core"]
 
 DEVICE = "CPU"
 # On processors that have bfloat16 the plugin would otherwise compute in it, without being asked.
 _FLOAT32 = {"INFERENCE_PRECISION_HINT": "f32", "EXECUTION_MODE_HINT": "ACCURACY"}
 
+_CORES: dict[Any, Any] = {}
+_LOCK = threading.Lock()
+
 
 def import_openvino() -> Any:
     """Return the openvino module; raises `BackendUnavailable`, see `import_runtime`."""
     return import_runtime("openvino", "Core", extra="openvino")
+
+
+def openvino_core() -> Any:
+    """Return the process's one Core, with its plugins loaded for good.
+
+    OpenVINO's CPU plugin gives the thread that loads it a stack for signals, and takes it away when the last Core is
+    gone, from whichever thread that happens in. The next signal, Ctrl-C for one, would then end the process.
+
+    Raises:
+        BackendUnavailable: openvino is missing, or has no CPU plugin.
+    """
+    openvino = import_openvino()
+    with _LOCK:
+        if openvino not in _CORES:
+            _CORES[openvino] = openvino.Core()
+        core = _CORES[openvino]
+        devices = core.available_devices
+    if DEVICE not in devices:
+        raise BackendUnavailable(
+            "backend 'openvino'",
+            got=f"the devices {', '.join(devices) or 'none'}",
+            expected=DEVICE,
+            fix='pip install --force-reinstall "fundusrt[openvino]"',
+        )
+    return core
 
 
 class OpenVinoSession:
@@ -42,14 +71,7 @@ class OpenVinoSession:
         options: dict[str, Any] = {**_FLOAT32, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}
         if threads is not None:
             options["INFERENCE_NUM_THREADS"] = threads
-        core = openvino.Core()
-        if DEVICE not in core.available_devices:
-            raise BackendUnavailable(
-                "backend 'openvino'",
-                got=f"the devices {', '.join(core.available_devices) or 'none'}",
-                expected=DEVICE,
-                fix='pip install --force-reinstall "fundusrt[openvino]"',
-            )
+        core = openvino_core()
         try:
             compiled = core.compile_model(core.read_model(model), DEVICE, options)
         except Exception as error:  # the runtime raises RuntimeError and its own types; all mean the file is not usable

@@ -17,7 +17,7 @@ from fundusrt.manifest import CmwnetManifest
 from fundusrt.pipeline import SegmentationPipeline
 from fundusrt.preprocess import enhance, fit_to_grid, shrink_whole
 from fundusrt.results import SegmentationResult
-from fundusrt.systems.system import Comparison, Figure, System, compare_map, compare_mask, recorded
+from fundusrt.systems.system import Comparison, Figure, GoldenAnswer, System, compare_map, compare_mask, recorded
 from fundusrt.tile_agreement import seam_difference, tiles_one_by_one
 
 if TYPE_CHECKING:
@@ -54,27 +54,37 @@ class CmwnetSystem(System[CmwnetManifest, SegmentationPipeline]):
     def compare(self, pipeline: SegmentationPipeline, bundle: Bundle, eye: FundusImage) -> list[Comparison]:
         """Compare both branches' maps and the seams between tiles, the stitching, the refinement, and the mask."""
         manifest = pipeline.manifest
-        golden, rung = manifest.golden, "tiled-to-stitched"
-        on_grid = recorded(bundle, golden.grid)
-        p_whole, p_grid = pipeline.run_whole(recorded(bundle, golden.whole)), pipeline.run_tiles(on_grid)
-        tiles = compare_map(
-            "network-small", p_grid, bundle, golden.small, certified=(rung, "stitched tile map: max |difference|")
-        )
-        jumps = seam_difference(bundle.read_array(golden.small), p_grid, manifest.tile.size)
+        rung, answers = "tiled-to-stitched", self.golden_answers(pipeline, bundle)
+        large, small = answers["large"], answers["small"]
+        p_whole, p_grid, on_grid = large.made[0], small.made[0], small.window
+        tiles = compare_map("network-small", small, certified=(rung, "stitched tile map: max |difference|"))
+        jumps = seam_difference(small.expected[0], p_grid, manifest.tile.size)
         seam = Figure(measured(rung, "seam", jumps), (rung, limit_of(rung, "seam").metric))
         alone = largest_difference(tiles_one_by_one(pipeline, on_grid), p_grid)
         p_large, p_small = (pipeline.upsample(p, eye.height, eye.width) for p in (p_whole, p_grid))
         refined = cgnr_rung(p_large, p_small, manifest.postprocess, {})
         switched = tuple(Figure(each, ("cgnr", each.metric)) for each in refined.measurements)
         return [
-            compare_map(
-                "network-large", p_whole, bundle, golden.large, certified=(rung, "whole-image map: max |difference|")
-            ),
+            compare_map("network-large", large, certified=(rung, "whole-image map: max |difference|")),
             tiles._replace(figures=(*tiles.figures, seam)),
             Comparison("stitched", LADDER["stitched"].compares, (Figure(measured("stitched", "difference", alone)),)),
             Comparison(refined.name, refined.compares, switched),
-            compare_mask(pipeline(eye).mask, bundle, golden.mask, certified=rung),
+            compare_mask(pipeline(eye).mask, bundle, manifest.golden.mask, certified=rung),
         ]
+
+    def golden_answers(self, pipeline: SegmentationPipeline, bundle: Bundle) -> dict[str, GoldenAnswer]:
+        """Return `large` on the shrunken golden image and `small` on its tiles, stitched."""
+        golden = pipeline.manifest.golden
+        whole, on_grid = recorded(bundle, golden.whole), recorded(bundle, golden.grid)
+        large, small = bundle.read_array(golden.large), bundle.read_array(golden.small)
+        return {
+            "large": GoldenAnswer(whole, large[None], pipeline.run_whole(whole)[None]),
+            "small": GoldenAnswer(on_grid, small[None], pipeline.run_tiles(on_grid)[None]),
+        }
+
+    def threshold(self, manifest: CmwnetManifest) -> float:
+        """Return the manifest's."""
+        return manifest.postprocess.threshold
 
     def describe(self, manifest: CmwnetManifest) -> list[tuple[str, str]]:
         """Return contrast, tiles and fusion."""

@@ -12,7 +12,7 @@ from fundusrt.enhancement_result import EnhancementResult
 from fundusrt.image import FundusImage
 from fundusrt.manifest import MageNetManifest
 from fundusrt.systems.frame_system import FrameSystem
-from fundusrt.systems.system import Comparison, Figure, compare_map, recorded, task_figures
+from fundusrt.systems.system import Comparison, Figure, GoldenAnswer, compare_map, recorded, task_figures
 from fundusrt.task_agreement import image_figures
 
 if TYPE_CHECKING:
@@ -44,13 +44,22 @@ class MageNetSystem(FrameSystem[MageNetManifest, EnhancementPipeline]):
     def compare(self, pipeline: EnhancementPipeline, bundle: Bundle, eye: FundusImage) -> list[Comparison]:
         """Compare the network's answer and the enhanced image."""
         golden = pipeline.manifest.golden
-        enhanced = pipeline.run_frame(recorded(bundle, golden.frame))
+        (answer,) = self.golden_answers(pipeline, bundle).values()
         expected, made = bundle.read_image(golden.result), pipeline(eye).image
         off = Figure(measured("image", "off", share_off(expected, made, MAX_LEVELS)))
         return [
-            compare_map("network", enhanced, bundle, golden.enhanced, certified=_ON_FRAME),
+            compare_map("network", answer, certified=_ON_FRAME),
             Comparison("image", "golden and this machine's image", (off, *task_figures(image_figures(expected, made)))),
         ]
+
+    def golden_answers(self, pipeline: EnhancementPipeline, bundle: Bundle) -> dict[str, GoldenAnswer]:
+        """Return `enhancement` on the golden frame."""
+        golden = pipeline.manifest.golden
+        window = recorded(bundle, golden.frame)
+        return {"enhancement": GoldenAnswer(window, bundle.read_array(golden.enhanced), pipeline.run_frame(window))}
+
+    def threshold(self, manifest: MageNetManifest) -> None:
+        """Return None: nothing is marked."""
 
     def describe(self, manifest: MageNetManifest) -> list[tuple[str, str]]:
         """Return frame, input and how the enhanced frame becomes an image."""

@@ -11,7 +11,7 @@ from fundusrt.image import FundusImage
 from fundusrt.manifest import SsMafManifest
 from fundusrt.results import SegmentationResult
 from fundusrt.systems.frame_system import FrameSystem
-from fundusrt.systems.system import Comparison, compare_map, compare_mask, recorded
+from fundusrt.systems.system import Comparison, GoldenAnswer, compare_map, compare_mask, recorded
 
 if TYPE_CHECKING:
     from fundusrt.bundle import Bundle
@@ -39,11 +39,22 @@ class SsMafSystem(FrameSystem[SsMafManifest, ExudatePipeline]):
     def compare(self, pipeline: ExudatePipeline, bundle: Bundle, eye: FundusImage) -> list[Comparison]:
         """Compare the network's map and the mask."""
         golden = pipeline.manifest.golden
-        values = pipeline.run_frame(recorded(bundle, golden.frame))
+        (answer,) = self.golden_answers(pipeline, bundle).values()
         return [
-            compare_map("network", values, bundle, golden.probability, certified=_ON_FRAME),
+            compare_map("network", answer, certified=_ON_FRAME),
             compare_mask(pipeline(eye).mask, bundle, golden.mask, certified="end-to-end"),
         ]
+
+    def golden_answers(self, pipeline: ExudatePipeline, bundle: Bundle) -> dict[str, GoldenAnswer]:
+        """Return `segmentation` on the golden frame."""
+        golden = pipeline.manifest.golden
+        window = recorded(bundle, golden.frame)
+        expected = bundle.read_array(golden.probability)
+        return {"segmentation": GoldenAnswer(window, expected[None], pipeline.run_frame(window)[None])}
+
+    def threshold(self, manifest: SsMafManifest) -> float:
+        """Return the manifest's."""
+        return manifest.postprocess.threshold
 
     def describe(self, manifest: SsMafManifest) -> list[tuple[str, str]]:
         """Return frame, input and how the map becomes a mask."""

@@ -21,7 +21,7 @@ from fundusrt.task_agreement import mask_figures
 if TYPE_CHECKING:
     from fundusrt.bundle import Bundle
 
-__all__ = ["Comparison", "Figure", "System", "compare_map", "compare_mask", "recorded", "task_figures"]
+__all__ = ["Comparison", "Figure", "GoldenAnswer", "System", "compare_map", "compare_mask", "recorded", "task_figures"]
 
 Bytes = npt.NDArray[np.uint8]
 M = TypeVar("M", bound=BundleManifest)
@@ -46,6 +46,20 @@ class Comparison(NamedTuple):
     name: str
     compares: str
     figures: tuple[Figure, ...]
+
+
+class GoldenAnswer(NamedTuple):
+    """What a network answers to its golden input.
+
+    Attributes:
+        window: (H, W[, 3]) uint8, the pre-processed input.
+        expected: (C, h, w) float32, recorded in float32.
+        made: the same of this machine.
+    """
+
+    window: Bytes
+    expected: npt.NDArray[np.float32]
+    made: npt.NDArray[np.float32]
 
 
 class System(ABC, Generic[M, P]):
@@ -78,6 +92,14 @@ class System(ABC, Generic[M, P]):
         """Run the golden image `eye` and compare each stage's answer with the recorded one."""
 
     @abstractmethod
+    def golden_answers(self, pipeline: P, bundle: Bundle) -> dict[str, GoldenAnswer]:
+        """Run each network on its golden input; by the networks' names."""
+
+    @abstractmethod
+    def threshold(self, manifest: M) -> float | None:
+        """Return the probability from which a pixel is marked; None where the answer is an image."""
+
+    @abstractmethod
     def describe(self, manifest: M) -> list[tuple[str, str]]:
         """Return what a reader of the manifest wants to know, as short titles and texts."""
 
@@ -87,19 +109,15 @@ def recorded(bundle: Bundle, name: str) -> Bytes:
     return np.asarray(bundle.read_array(name), np.uint8)
 
 
-def compare_map(
-    name: str, made: npt.NDArray[np.float32], bundle: Bundle, recorded: str, *, certified: tuple[str, str]
-) -> Comparison:
+def compare_map(name: str, answer: GoldenAnswer, *, certified: tuple[str, str]) -> Comparison:
     """Compare a network's float32 answer with the recorded one.
 
     Args:
         name: of the rung.
-        made: this machine's answer.
-        bundle: holds the recorded one.
-        recorded: its file.
+        answer: this machine's and the recorded one.
         certified: rung and metric of the certificate that measured the same.
     """
-    difference = largest_difference(bundle.read_array(recorded), made)
+    difference = largest_difference(answer.expected, answer.made)
     figure = Figure(measured("network", "difference", difference), certified)
     return Comparison(name, "golden and this machine's map", (figure,))
 

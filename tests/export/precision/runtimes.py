@@ -9,12 +9,14 @@ import numpy as np
 import onnx
 import pytest
 
+from fundusrt.backends.openvino import openvino_core
+
 __all__ = ["rtx_plan_bytes", "run_openvino"]
 
 
 def run_openvino(content: bytes, tile: np.ndarray) -> np.ndarray:
-    openvino: Any = pytest.importorskip("openvino")
-    core = openvino.Core()
+    pytest.importorskip("openvino")
+    core = openvino_core()
     compiled = core.compile_model(core.read_model(content), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return np.asarray(next(iter(compiled([tile]).values())))
 

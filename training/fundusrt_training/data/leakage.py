@@ -5,13 +5,13 @@ A pair is a pure function of its `TileDraw`: windows, flips and colour changes w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from fundusrt.manifest import PreprocessSpec
 from fundusrt.preprocess import to_tensor
@@ -24,6 +24,7 @@ from fundusrt_training.data.augmentation import (
     jitter,
 )
 from fundusrt_training.data.epoch_plan import EpochPlan, TileDraw
+from fundusrt_training.data.planned_loader import planned_loader
 from fundusrt_training.data.working_image import Bytes, WorkingImage
 
 __all__ = ["Batch", "LeakagePairs", "epoch_loader"]
@@ -116,21 +117,8 @@ class LeakagePairs(Dataset[dict[str, "Tensor | str"]]):
         return target if change is None else flip(target, change)
 
 
-class _PlannedBatches(Sampler[list[TileDraw]]):
-    def __init__(self, batches: list[list[TileDraw]]) -> None:
-        self.batches = batches
-
-    def __iter__(self) -> Iterator[list[TileDraw]]:
-        return iter(self.batches)
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-
 def epoch_loader(
     pairs: LeakagePairs, plan: EpochPlan, epoch: int, start: int = 0, workers: int = 0
 ) -> DataLoader[Batch]:
     """Return the loader of one epoch, from batch `start` on."""
-    sampler = _PlannedBatches(plan.batches(epoch, start))
-    # The dataset is indexed by draws, which the type of DataLoader does not foresee.
-    return DataLoader(pairs, batch_sampler=sampler, num_workers=workers)  # pyright: ignore
+    return planned_loader(pairs, plan.batches(epoch, start), workers)

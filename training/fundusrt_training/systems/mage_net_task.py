@@ -22,6 +22,7 @@ from fundusrt_training.data.enhancement import (
     read_enhancement,
 )
 from fundusrt_training.data.framed_eye import FramedEye, frame_eyes, to_planes
+from fundusrt_training.data.planned_loader import planned_loader
 from fundusrt_training.data.split import split
 from fundusrt_training.enhancement_metrics import psnr, ssim
 from fundusrt_training.systems.mage_net import MageNetModule
@@ -132,13 +133,7 @@ class MageNetTask(Task):
             pairs[i * data.labelled : (i + 1) * data.labelled] + bad[i * data.unlabelled : (i + 1) * data.unlabelled]
             for i in range(start, steps)
         ]
-        # The dataset is indexed by draws, which the type of DataLoader does not foresee.
-        return DataLoader(
-            self._pairs,
-            batch_sampler=batches,  # pyright: ignore
-            collate_fn=EnhancementPairs.collate,
-            num_workers=self.config.run.workers,
-        )
+        return planned_loader(self._pairs, batches, self.config.run.workers, EnhancementPairs.collate)
 
     @property
     def can_validate(self) -> bool:

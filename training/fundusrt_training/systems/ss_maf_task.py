@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
 from fundusrt.errors import InvalidInput
 from fundusrt_training.data.exudates import ExudateCase, read_exudates
 from fundusrt_training.data.exudates.pairs import ExudateBatch, ExudatePairs, PairDraw, network_input
+from fundusrt_training.data.planned_loader import planned_loader
 from fundusrt_training.data.split import split
 from fundusrt_training.data.working_image import file_sha256
 from fundusrt_training.overlay import overlay
@@ -98,8 +98,7 @@ class SsMafTask(Task):
             PairDraw(int(case) % len(self._cases), (seed, 2, epoch, int(place))) for place, case in enumerate(order)
         ]
         batches = [draws[i * batch : (i + 1) * batch] for i in range(start, self.steps_per_epoch)]
-        # The dataset is indexed by draws, which the type of DataLoader does not foresee.
-        return DataLoader(self._pairs, batch_sampler=_Batches(batches), num_workers=self.config.run.workers)  # pyright: ignore
+        return planned_loader(self._pairs, batches, self.config.run.workers)
 
     @property
     def can_validate(self) -> bool:
@@ -123,14 +122,3 @@ class SsMafTask(Task):
                 picture = overlay(low.astype(np.uint8), exudate_mask(p, reference.shape), reference)
         pool = pooled_figures(images, np.arange(len(images))[None])
         return Validation("iou", float(pool["iou"][0]), scores, picture)
-
-
-class _Batches(Sampler[list[PairDraw]]):
-    def __init__(self, batches: list[list[PairDraw]]) -> None:
-        self.batches = batches
-
-    def __iter__(self) -> Iterator[list[PairDraw]]:
-        return iter(self.batches)
-
-    def __len__(self) -> int:
-        return len(self.batches)

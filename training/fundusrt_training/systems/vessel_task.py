@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from fundusrt.errors import InvalidInput
 from fundusrt_training.data.framed_eye import FramedEye, frame_eyes
+from fundusrt_training.data.planned_loader import planned_loader
 from fundusrt_training.data.split import split
 from fundusrt_training.data.vessels import read_vessels
 from fundusrt_training.data.vessels.crops import CropDraw, VesselBatch, VesselCrops
@@ -92,8 +93,7 @@ class VesselTask(Task):
         order = np.random.default_rng((seed, 1, epoch)).permutation(len(self._eyes))
         draws = [CropDraw(int(eye), (seed, 2, epoch, place)) for place, eye in enumerate(order)]
         batches = [draws[i * batch : (i + 1) * batch] for i in range(start, self.steps_per_epoch)]
-        # The dataset is indexed by draws, which the type of DataLoader does not foresee.
-        return DataLoader(self._crops, batch_sampler=batches, num_workers=self.config.run.workers)  # pyright: ignore
+        return planned_loader(self._crops, batches, self.config.run.workers)
 
     @property
     def can_validate(self) -> bool:

@@ -1,0 +1,32 @@
+"""The loader of planned batches: which items make a batch is decided beforehand, by the seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch.utils.data import DataLoader, Dataset
+
+__all__ = ["planned_loader"]
+
+
+def planned_loader(
+    dataset: Dataset[Any],
+    batches: Sequence[Sequence[Any]],
+    workers: int,
+    collate: Callable[[list[Any]], Any] | None = None,
+) -> DataLoader[Any]:
+    """Return a loader of these batches, in this order.
+
+    Args:
+        dataset: indexed by what the batches hold.
+        batches: items of each batch.
+        workers: loader processes; 0 loads in this process.
+        collate: makes a batch of items; None for PyTorch's own.
+    """
+    return DataLoader(
+        dataset,
+        batch_sampler=batches,  # pyright: ignore (PyTorch declares indices; any items will do)
+        collate_fn=collate,
+        num_workers=workers,
+    )
