@@ -175,6 +175,9 @@ LADDER: dict[str, RungKind] = {
             "area": Limit(
                 "area difference / area", 5e-3, "areas are followed from visit to visit; at least 1e-3 of the image"
             ),
+            "small": Limit("lesions found, under 64 px", 0.99, "one of 100 may lie on the threshold", "at_least"),
+            "medium": Limit("lesions found, 64 to 1023 px", 0.99, "half of one on the threshold is rare", "at_least"),
+            "large": Limit("lesions found, 1024 px and more", 1.0, "none of this size may be lost", "at_least"),
             "psnr": Limit("PSNR, dB", 50.0, "0.8 grey levels root mean square", "at_least"),
             "ssim": Limit("SSIM", 0.999, "no structure appears or vanishes", "at_least"),
         },

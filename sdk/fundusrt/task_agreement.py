@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,22 @@ import numpy.typing as npt
 from fundusrt.agreement import measured
 from fundusrt.certificate import Measurement
 
-__all__ = ["area_difference", "dice", "image_figures", "mask_figures", "psnr", "structural_similarity"]
+__all__ = [
+    "SIZES",
+    "area_difference",
+    "dice",
+    "image_figures",
+    "lesions_found",
+    "mask_figures",
+    "psnr",
+    "structural_similarity",
+]
 
 Mask = npt.NDArray[np.bool_]
 Pixels = npt.NDArray[Any]
+
+SIZES = {"small": (1, 64), "medium": (64, 1024), "large": (1024, math.inf)}
+"""Lesions by area in px of the image: from the first number on, below the second."""
 
 _LEAST_AREA = 1e-3  # share of the image: of a smaller mask one pixel would be a large part
 _HIGHEST_PSNR = 100.0  # of equal images it is infinite, which no figure may be
@@ -33,6 +46,26 @@ def area_difference(reference: Mask, other: Mask) -> float:
         return 1.0
     area = int(reference.sum())
     return abs(int(other.sum()) - area) / max(area, _LEAST_AREA * reference.size)
+
+
+def lesions_found(reference: Mask, other: Mask) -> dict[str, float]:
+    """Return the share of the reference's lesions that the other mask finds, by the sizes of `SIZES`.
+
+    A lesion is an 8-connected component; it is found if at least half of its pixels are marked. 1 where there is no
+    lesion of a size, 0 for other shapes than each other's.
+    """
+    import cv2
+
+    if reference.shape != other.shape:
+        return dict.fromkeys(SIZES, 0.0)
+    lesions, labels = cv2.connectedComponents(reference.astype(np.uint8), connectivity=8)
+    area = np.bincount(labels.ravel(), minlength=lesions)[1:]  # 0 is the background
+    marked = np.bincount(labels[other], minlength=lesions)[1:]
+    shares: dict[str, float] = {}
+    for size, (least, below) in SIZES.items():
+        these = (area >= least) & (area < below)
+        shares[size] = float(np.mean(2 * marked[these] >= area[these])) if these.any() else 1.0
+    return shares
 
 
 def psnr(reference: Pixels, other: Pixels) -> float:
@@ -66,10 +99,11 @@ def structural_similarity(reference: Pixels, other: Pixels) -> float:
 
 
 def mask_figures(reference: Mask, other: Mask) -> list[Measurement]:
-    """Return Dice and area difference with the limits of the rung `task`."""
+    """Return Dice, area difference and lesions found by size with the limits of the rung `task`."""
     return [
         measured("task", "dice", dice(reference, other)),
         measured("task", "area", area_difference(reference, other)),
+        *(measured("task", size, share) for size, share in lesions_found(reference, other).items()),
     ]
 
 
