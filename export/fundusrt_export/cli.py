@@ -86,7 +86,9 @@ __all__ = ["export"]
     metavar="PICTURE CAPTION",
     help="A known failure, for the model card; the picture is shipped. Repeatable.",
 )
-@click.option("--threads", type=click.IntRange(min=1), default=None, help="Threads of ONNX Runtime and PyTorch.")
+@click.option(
+    "--threads", type=click.IntRange(min=1), default=None, help="Threads of ONNX Runtime; PyTorch always takes one."
+)
 @click.option("--overwrite", is_flag=True, help="Replace an existing bundle.")
 def export(
     checkpoint: Path,
@@ -112,13 +114,9 @@ def export(
     step on real images. The bundle carries these figures as its certificate. If one does not hold, nothing is written
     and the exit code is not 0.
     """
-    import torch
-
     from fundusrt_export.model_card import BundleInfo, KnownFailure
     from fundusrt_export.package import export_bundle
 
-    if threads is not None:
-        torch.set_num_threads(threads)
     given = {key: value for key, value in words.items() if value is not None}
     known = tuple(KnownFailure(picture, caption) for picture, caption in failures)
     info = BundleInfo(name=name or out.stem.lower(), version=model_version, failures=known, **given)

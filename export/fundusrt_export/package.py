@@ -22,14 +22,16 @@ from fundusrt.verification import verify_bundle
 from fundusrt_export.branch import Form
 from fundusrt_export.bundle_writer import check_target, staged_bundle
 from fundusrt_export.errors import ParityError
+from fundusrt_export.graph_variants import REDUCED_TARGETS
 from fundusrt_export.model_card import BundleInfo, complete, failure_pictures, model_card
-from fundusrt_export.parity import DivergenceError, make_certificate
+from fundusrt_export.parity import DivergenceError, make_certificate, require_holding
 from fundusrt_export.passes import graph_statistics
 from fundusrt_export.precision import ReducedPrecision
 from fundusrt_export.reduced_variants import reduce_variants
 from fundusrt_export.systems import open_checkpoint
 from fundusrt_export.systems.system_export import CERTIFICATE, MODEL_CARD, Progress, SystemExport, summary
 from fundusrt_export.targets import TARGETS
+from fundusrt_export.torch_threads import one_torch_thread
 
 __all__ = ["export_bundle"]
 
@@ -92,7 +94,7 @@ def export_bundle(
     chosen = _targets(targets)
     system = open_checkpoint(checkpoint, settings, form)
     system.targets, system.any_size = chosen, any_size
-    system.reduced = _reduced(precisions, any_size)
+    system.reduced = _reduced(precisions, any_size, chosen)
     further = _calibration_images(system.reduced, calibration)
     if any_size:
         _require_free_size(system)
@@ -101,13 +103,15 @@ def export_bundle(
     draft = _manifest(system, info, {})
     images = [system.golden_image(golden), *(_unnamed(read_image(path), k) for k, path in enumerate(parity_images))]
     try:
-        measured = system.measure(images, draft, threads=threads, progress=progress)
+        with one_torch_thread():  # the same bytes on every machine and from every caller
+            measured = system.measure(images, draft, threads=threads, progress=progress)
     except DivergenceError as error:
         raise error.saved(out.parent / f"{out.stem}-divergence") from error
 
     contents, rungs = dict(measured.contents), list(measured.rungs)
     reports: dict[str, bytes] = {}
     if system.reduced:
+        require_holding(rungs)  # before the long search for layers
         reduced = reduce_variants(system.variants(), contents, draft, further, threads=threads, progress=progress)
         for rung in reduced.rungs:
             rungs.append(rung)
@@ -154,7 +158,9 @@ def _targets(targets: Sequence[Target]) -> tuple[Target, ...]:
     return tuple(target for target in TARGETS if target in targets)
 
 
-def _reduced(precisions: Sequence[Precision], any_size: bool) -> tuple[ReducedPrecision, ...]:
+def _reduced(
+    precisions: Sequence[Precision], any_size: bool, targets: Sequence[Target]
+) -> tuple[ReducedPrecision, ...]:
     """Return the precisions beside fp32, each once and in their order."""
     if any_size and set(precisions) != {"fp32"}:
         raise UsageError(
@@ -167,13 +173,29 @@ def _reduced(precisions: Sequence[Precision], any_size: bool) -> tuple[ReducedPr
     if unknown:
         known = ", ".join(("fp32", *get_args(ReducedPrecision)))
         raise UsageError("precisions", got=", ".join(unknown), expected=f"any of {known}", fix="leave out the others")
-    return tuple(each for each in get_args(ReducedPrecision) if each in precisions)
+    reduced = tuple(each for each in get_args(ReducedPrecision) if each in precisions)
+    for each in reduced:
+        if not set(REDUCED_TARGETS[each]) & set(targets):
+            raise UsageError(
+                f"precision {each}",
+                got=f"targets {', '.join(targets)}",
+                expected=f"one that it is offered for: {', '.join(REDUCED_TARGETS[each])}",
+                fix="add the target, or leave the precision out",
+            )
+    return reduced
 
 
 def _calibration_images(reduced: Sequence[ReducedPrecision], calibration: Sequence[str | Path]) -> list[FundusImage]:
     """Read the images that the other precisions need, and refuse before any work that there are none."""
-    if not reduced:
+    if not reduced and not calibration:
         return []
+    if not reduced:
+        raise UsageError(
+            "--calibration",
+            got=f"{len(calibration)} of them, and no precision beside fp32",
+            expected="fp16, bf16 or int8, for which ranges are measured",
+            fix="name a precision with --precision, or leave it out",
+        )
     if not calibration:
         raise UsageError(
             "--calibration",

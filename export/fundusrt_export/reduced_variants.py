@@ -16,12 +16,14 @@ from fundusrt.errors import InvalidInput
 from fundusrt.image import FundusImage
 from fundusrt.ladder import LADDER
 from fundusrt.manifest import AnyManifest, CmwnetManifest
+from fundusrt.precision_agreement import precision_figures
 from fundusrt.systems import system_of
 from fundusrt_export.graph_variants import GraphVariants
 from fundusrt_export.parity.equal_variants import measurable
 from fundusrt_export.parity.inputs import ParityInputs
-from fundusrt_export.parity.precision import precision as precision_rung
+from fundusrt_export.parity.network_answers import answers
 from fundusrt_export.precision import LIMITS, DiceJudge, Judge, PsnrJudge, ReducedPrecision, to_precision
+from fundusrt_export.precision.judgement import Further
 from fundusrt_export.precision.rounding import rounded_twin
 
 __all__ = ["HELD_OUT_EVERY", "ReducedVariants", "reduce_variants"]
@@ -79,7 +81,8 @@ def reduce_variants(
         tiles, judged = (np.concatenate(list(part.feeds(name).values())) for part in (calibration, held_out))
         for file, (target, precision) in variants.reductions().items():
             exact = contents[variants.file(target)]
-            judge = _judge(exact, manifest, judged, precision, threads)
+            agreement = _Agreement(name, file, exact, precision, manifest, held_out, threads)
+            judge = _judge(exact, manifest, judged, precision, threads, agreement)
             result = to_precision(
                 exact, precision, tiles, task=manifest.task, judge=judge, threads=threads, progress=progress
             )
@@ -87,10 +90,8 @@ def reduce_variants(
             reports[f"precision/{file.removesuffix('.onnx')}.json"] = (
                 json.dumps(result.report.to_dict(), indent=1, sort_keys=True).encode() + b"\n"
             )
-            found = _agreement(name, exact, result.content, precision, manifest, held_out, threads)
             own = result.report.figure.model_copy(update={"metric": f"{file}: {result.report.figure.metric}"})
-            renamed = (each.model_copy(update={"metric": file + each.metric.removeprefix(name)}) for each in found)
-            figures.setdefault(precision, []).extend((own, *renamed))
+            figures.setdefault(precision, []).extend((own, *agreement(result.content)))
     rungs = tuple(
         Rung(
             name=f"precision-{precision}",
@@ -126,26 +127,45 @@ def _windows(images: Sequence[FundusImage], manifest: AnyManifest) -> ParityInpu
 
 
 def _judge(
-    network: bytes, manifest: AnyManifest, tiles: Array, precision: ReducedPrecision, threads: int | None
+    network: bytes,
+    manifest: AnyManifest,
+    tiles: Array,
+    precision: ReducedPrecision,
+    threads: int | None,
+    further: Further,
 ) -> Judge:
     limit, threshold = LIMITS[manifest.task, precision], system_of(manifest).threshold(manifest)
     if threshold is None:
-        return PsnrJudge(network, tiles, limit=limit, threads=threads)
-    return DiceJudge(network, tiles, threshold=threshold, limit=limit, threads=threads)
+        return PsnrJudge(network, tiles, limit=limit, threads=threads, further=further)
+    return DiceJudge(network, tiles, threshold=threshold, limit=limit, threads=threads, further=further)
 
 
-def _agreement(
-    name: str,
-    exact: bytes,
-    reduced: bytes,
-    precision: ReducedPrecision,
-    manifest: AnyManifest,
-    inputs: ParityInputs,
-    threads: int | None,
-) -> tuple[Measurement, ...]:
-    """Return R4's figures of one network, both files with what ONNX Runtime computes inexactly written out."""
-    with contextlib.closing(OnnxRuntimeSession(measurable(exact), source=name, threads=threads)) as reference:
-        candidate = measurable(rounded_twin(reduced))
-        return precision_rung(
-            precision, {name: reference}, {name: candidate}, inputs.only(name), system_of(manifest).threshold(manifest)
-        ).measurements
+class _Agreement:
+    """R4's figures of one file's candidates, all with what ONNX Runtime computes inexactly written out."""
+
+    def __init__(
+        self,
+        network: str,
+        file: str,
+        exact: bytes,
+        precision: ReducedPrecision,
+        manifest: AnyManifest,
+        inputs: ParityInputs,
+        threads: int | None,
+    ) -> None:
+        self._file, self._precision, self._threads = file, precision, threads
+        self._threshold = system_of(manifest).threshold(manifest)
+        self._feeds = inputs.feeds(network)
+        self._windows = list(inputs.windows[network].values())
+        self._truth = self._answers(exact)
+
+    def __call__(self, candidate: bytes) -> list[Measurement]:
+        made = self._answers(rounded_twin(candidate))
+        return precision_figures(
+            self._precision, self._truth, made, self._windows, threshold=self._threshold, network=self._file
+        )
+
+    def _answers(self, content: bytes) -> Array:
+        session = OnnxRuntimeSession(measurable(content), source=self._file, threads=self._threads)
+        with contextlib.closing(session):
+            return answers(session, self._feeds)

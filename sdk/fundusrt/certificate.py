@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fundusrt.errors import CertificateError
-from fundusrt.ladder import loosest
+from fundusrt.ladder import LADDER, limit_for, needed_limits
 
 if TYPE_CHECKING:
     from fundusrt.manifest import BundleManifest
@@ -101,17 +101,37 @@ def check_certificate(content: bytes, manifest: BundleManifest, source: str) -> 
         raise _refusal(subject, f"no rung {', '.join(missing)}", f"the rungs {', '.join(manifest.needed_rungs())}")
     for rung in certificate.rungs:
         for measurement in rung.measurements:
-            # A looser limit is refused even if the certificate itself states it.
-            sign, limit = ">=", max(measurement.limit, loosest(rung.name, "at_least"))
-            if measurement.bound == "at_most":
-                sign, limit = "<=", min(measurement.limit, loosest(rung.name, "at_most"))
-            if limit != measurement.limit or not measurement.holds:
-                raise _refusal(
-                    f"{subject}, rung {rung.name}",
-                    f"{measurement.metric} {measurement.value:.3g}, limit {measurement.limit:.3g}",
-                    f"{measurement.metric} {sign} {limit:.3g}",
-                )
+            _check_measurement(f"{subject}, rung {rung.name}", rung.name, measurement)
+    _check_completeness(subject, certificate, manifest)
     return certificate
+
+
+def _check_measurement(subject: str, rung: str, measurement: Measurement) -> None:
+    """Refuse a figure that does not hold, or with a looser limit than the ladder's, whatever the certificate says."""
+    metric, limit, known = measurement.metric, measurement.limit, limit_for(rung, measurement.metric)
+    if known is None and rung in LADDER:
+        expected = "; ".join(each.metric for each in LADDER[rung].limits.values())
+        raise _refusal(subject, f"the figure {metric!r}", f"a figure of the ladder: {expected}")
+    bound = measurement.bound if known is None else known.bound
+    if known is not None:
+        limit = max(limit, known.value) if bound == "at_least" else min(limit, known.value)
+    if bound != measurement.bound or limit != measurement.limit or not measurement.holds:
+        got = f"{metric} {measurement.value:.3g}, limit {measurement.limit:.3g}, {measurement.bound.replace('_', ' ')}"
+        raise _refusal(subject, got, f"{metric} {'>=' if bound == 'at_least' else '<='} {limit:.3g}")
+
+
+def _check_completeness(subject: str, certificate: Certificate, manifest: BundleManifest) -> None:
+    """Refuse a certificate that leaves out a figure: of a reduced precision, one of each of its files."""
+    for rung in certificate.rungs:
+        if rung.name not in manifest.needed_rungs():
+            continue
+        metrics = [measurement.metric for measurement in rung.measurements]
+        reduced = {each.file for each in manifest.variants() if f"precision-{each.precision}" == rung.name}
+        for limit in needed_limits(rung.name, manifest.task):
+            wanted = [f"{file}: {limit.metric}" for file in sorted(reduced)] or [limit.metric]
+            for want in wanted:
+                if not any(metric == want or metric.endswith(f": {want}") for metric in metrics):
+                    raise _refusal(f"{subject}, rung {rung.name}", f"no figure {want!r}", "every figure of the ladder")
 
 
 def missing_rungs(rungs: Sequence[Rung], manifest: BundleManifest) -> list[str]:

@@ -9,14 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["LADDER", "Limit", "RungKind", "limit_of", "loosest"]
+__all__ = ["LADDER", "Limit", "RungKind", "limit_for", "limit_of", "needed_limits"]
 
 Bound = Literal["at_most", "at_least"]
-
-# Looser limits than these are refused in a certificate, unless the table below has a looser one for the rung: a limit
-# is not a matter of taste.
-LOOSEST_AT_MOST = 1e-3
-LOOSEST_AT_LEAST = 0.99
+Task = Literal["segmentation", "enhancement"]
 
 
 @dataclass(frozen=True)
@@ -28,12 +24,16 @@ class Limit:
         value: the limit.
         why: its reason.
         bound: `at_most` or `at_least`.
+        task: for which alone it is measured; None for every system that has the rung.
+        needed: whether a certificate without the figure is refused; not for figures that came after its format.
     """
 
     metric: str
     value: float
     why: str
     bound: Bound = "at_most"
+    task: Task | None = None
+    needed: bool = True
 
 
 @dataclass(frozen=True)
@@ -53,25 +53,43 @@ class RungKind:
     limits: dict[str, Limit]
 
 
+_LESIONS = "lesions found"
+
+
 def _precision(
-    drop: float, flipped: float, difference: float, cosine: float, psnr: float, ssim: float
+    drop: float, flipped: float, difference: float, cosine: float, medium: float, psnr: float, ssim: float
 ) -> dict[str, Limit]:
     """R4 has the same figures in every precision."""
     near = "a pixel may be turned by rounding where the probability lies within 0.02 of the threshold, not elsewhere"
+    decibels = "50 dB is 0.8 grey levels root mean square"
     return {
         "drop": Limit(
-            "Dice drop against the float32 mask", drop, "held-out tiles, one pool: what a reader's eye misses"
+            "Dice drop against the float32 mask",
+            drop,
+            "held-out tiles, one pool: below what readers see",
+            task="segmentation",
         ),
+        "noise": Limit("PSNR against the float32 image, dB", psnr, decibels, "at_least", "enhancement"),
         "difference": Limit("99.9th percentile of |difference|", difference, "one in a thousand samples may be worse"),
         "cosine": Limit("cosine", cosine, "the answer as a whole keeps its shape", "at_least"),
-        "outside": Limit("share of the field turned, further than 0.02 from the threshold", flipped, near),
-        "inside": Limit("share of the field turned, within 0.02 of the threshold", 1e-3, near),
-        "psnr": Limit("PSNR, dB", psnr, "enhancement: 50 dB is 0.8 grey levels root mean square", "at_least"),
-        "ssim": Limit("SSIM", ssim, "enhancement: no structure appears or vanishes", "at_least"),
+        "outside": Limit(
+            "share of the field turned, further than 0.02 from the threshold", flipped, near, task="segmentation"
+        ),
+        "inside": Limit("share of the field turned, within 0.02 of the threshold", 1e-3, near, task="segmentation"),
+        "medium": Limit(
+            f"{_LESIONS}, 64 to 1023 px", medium, "a pool hides a lesion that is lost", "at_least", "segmentation"
+        ),
+        "large": Limit(
+            f"{_LESIONS}, 1024 px and more", 1.0, "none of this size may be lost", "at_least", "segmentation"
+        ),
+        "psnr": Limit("PSNR, dB", psnr, f"as 8-bit images: {decibels}", "at_least", "enhancement"),
+        "ssim": Limit("SSIM", ssim, "no structure appears or vanishes", "at_least", "enhancement"),
     }
 
 
-_WHERE_PRECISION = "export, on held-out images; `verify --precision` on the golden image, but for the drop"
+_WHERE_PRECISION = (
+    "export, on held-out images; `verify --precision` in the runtime, on the golden image, but for the drop"
+)
 
 LADDER: dict[str, RungKind] = {
     "wavelet-matrix": RungKind(
@@ -121,21 +139,21 @@ LADDER: dict[str, RungKind] = {
     ),
     "precision-fp16": RungKind(
         "R4",
-        "float32 and float16 of the same network",
+        "float32 and float16 of the same network, rounded in float32 arithmetic as its file says",
         _WHERE_PRECISION,
-        _precision(2e-3, 1e-4, 2e-2, 0.999, 50.0, 0.999),
+        _precision(2e-3, 1e-4, 2e-2, 0.999, 0.99, 50.0, 0.999),
     ),
     "precision-bf16": RungKind(
         "R4",
-        "float32 and bfloat16 of the same network",
+        "float32 and bfloat16 of the same network, rounded in float32 arithmetic as its file says",
         _WHERE_PRECISION,
-        _precision(5e-3, 1e-3, 5e-2, 0.999, 40.0, 0.99),
+        _precision(5e-3, 1e-3, 5e-2, 0.999, 0.97, 40.0, 0.99),
     ),
     "precision-int8": RungKind(
         "R4",
         "float32 and 8-bit integers of the same network",
         _WHERE_PRECISION,
-        _precision(5e-3, 1e-3, 5e-2, 0.999, 40.0, 0.99),
+        _precision(5e-3, 1e-3, 5e-2, 0.999, 0.97, 40.0, 0.99),
     ),
     "tiled-to-stitched": RungKind(
         "R5",
@@ -156,8 +174,15 @@ LADDER: dict[str, RungKind] = {
         "the whole system in plain PyTorch and the pipeline over the exported file; one frame, so no seams",
         "export; `verify` repeats it (`network`, `mask` or `image`)",
         {
-            "difference": Limit("max |difference|", 1e-4, "R2, of probabilities or of the image's range"),
-            "flipped": Limit("share of mask pixels, or of samples off by more than rounding", 1e-5, "10 a megapixel"),
+            "map": Limit("max |difference|", 1e-4, "R2, of probabilities", task="segmentation"),
+            "flipped": Limit("share of pixels that differ", 1e-5, "10 a megapixel, as above", task="segmentation"),
+            "frame": Limit("max |difference| / range", 1e-4, "R2, of the image's range", task="enhancement"),
+            "off": Limit(
+                f"share of samples off by more than {0.5 + 3 * 255 * 1e-4:.2f} grey levels",
+                1e-5,
+                "half a level of rounding, and R2 of a change of at most three white levels",
+                task="enhancement",
+            ),
         },
     ),
     "cgnr": RungKind(
@@ -171,15 +196,45 @@ LADDER: dict[str, RungKind] = {
         "the mask or image of the whole system in plain PyTorch and the pipeline's",
         "export; `verify` repeats it (`mask` or `image`)",
         {
-            "dice": Limit("Dice", 0.998, "what this project allows float16 to lose; float32 loses no more", "at_least"),
-            "area": Limit(
-                "area difference / area", 5e-3, "areas are followed from visit to visit; at least 1e-3 of the image"
+            "dice": Limit(
+                "Dice",
+                0.998,
+                "what this project allows float16 to lose; float32 loses no more",
+                "at_least",
+                "segmentation",
             ),
-            "small": Limit("lesions found, under 64 px", 0.99, "one of 100 may lie on the threshold", "at_least"),
-            "medium": Limit("lesions found, 64 to 1023 px", 0.99, "half of one on the threshold is rare", "at_least"),
-            "large": Limit("lesions found, 1024 px and more", 1.0, "none of this size may be lost", "at_least"),
-            "psnr": Limit("PSNR, dB", 50.0, "0.8 grey levels root mean square", "at_least"),
-            "ssim": Limit("SSIM", 0.999, "no structure appears or vanishes", "at_least"),
+            "area": Limit(
+                "area difference / area",
+                5e-3,
+                "areas are followed from visit to visit; at least 1e-3 of the image",
+                task="segmentation",
+            ),
+            "small": Limit(
+                f"{_LESIONS}, under 64 px",
+                0.99,
+                "one of 100 may lie on the threshold",
+                "at_least",
+                "segmentation",
+                needed=False,
+            ),
+            "medium": Limit(
+                f"{_LESIONS}, 64 to 1023 px",
+                0.99,
+                "half of one on the threshold is rare",
+                "at_least",
+                "segmentation",
+                needed=False,
+            ),
+            "large": Limit(
+                f"{_LESIONS}, 1024 px and more",
+                1.0,
+                "none of this size may be lost",
+                "at_least",
+                "segmentation",
+                needed=False,
+            ),
+            "psnr": Limit("PSNR, dB", 50.0, "0.8 grey levels root mean square", "at_least", "enhancement"),
+            "ssim": Limit("SSIM", 0.999, "no structure appears or vanishes", "at_least", "enhancement"),
         },
     ),
     "preprocessing": RungKind(
@@ -225,8 +280,12 @@ def limit_of(rung: str, name: str) -> Limit:
     return LADDER[rung].limits[name]
 
 
-def loosest(rung: str, bound: Bound) -> float:
-    """Return the loosest limit that a certificate may state for a figure of a rung."""
+def limit_for(rung: str, metric: str) -> Limit | None:
+    """Return the limit of a figure by its name in a certificate, `WHAT WAS COMPARED: METRIC` or `METRIC`, if any."""
     limits = LADDER[rung].limits.values() if rung in LADDER else ()
-    stated = [limit.value for limit in limits if limit.bound == bound]
-    return max([LOOSEST_AT_MOST, *stated]) if bound == "at_most" else min([LOOSEST_AT_LEAST, *stated])
+    return next((each for each in limits if metric == each.metric or metric.endswith(f": {each.metric}")), None)
+
+
+def needed_limits(rung: str, task: str) -> list[Limit]:
+    """Return the limits of which a certificate of a system with this task must have figures."""
+    return [each for each in LADDER[rung].limits.values() if each.needed and each.task in (None, task)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from fundusrt.agreement import cosine, high_percentile, measured
 from fundusrt.certificate import Measurement
-from fundusrt.task_agreement import psnr, structural_similarity
+from fundusrt.task_agreement import lesions_found, psnr, structural_similarity
 
 __all__ = ["NEAR", "precision_figures"]
 
@@ -24,7 +25,7 @@ def precision_figures(
     precision: str,
     truth: Values,
     made: Values,
-    windows: npt.NDArray[Any],
+    windows: Sequence[npt.NDArray[Any]],
     *,
     threshold: float | None,
     network: str = "",
@@ -35,14 +36,14 @@ def precision_figures(
         precision: `fp16`, `bf16` or `int8`; each has its own limits, those of the rung `precision-fp16` and so on.
         truth: (N, C, h, w), the float32 answers.
         made: the same in the other precision.
-        windows: (N, H, W[, 3]) uint8, what the network saw; h is a multiple of H.
+        windows: N of (H, W[, 3]) uint8, what the network saw; h is a multiple of H.
         threshold: of the probability of a segmentation, whose C is 1; None for an enhancement, whose C is 3.
         network: a name to put before the figures' names.
 
     Returns:
         The 99.9th percentile of |difference| and the cosine; of a segmentation the share of the field of view that is
-        turned, further from the threshold than `NEAR` and within it; of an enhancement the lowest PSNR and SSIM of a
-        window. What does not compare, or is not finite, holds no limit.
+        turned, further from the threshold than `NEAR` and within it, and the share of medium and large lesions found;
+        of an enhancement the lowest PSNR and SSIM of a window. What does not compare, or is not finite, holds no limit.
     """
     rung = f"precision-{precision}"
     figures = {"difference": high_percentile(truth, made), "cosine": cosine(truth, made)}
@@ -53,6 +54,9 @@ def precision_figures(
     else:
         field = _field(windows, truth.shape[-2])
         figures["outside"], figures["inside"] = _turned(truth[:, 0], made[:, 0], field, threshold)
+        masks = (answers[:, 0] >= np.float32(threshold) for answers in (truth, made))
+        found = lesions_found(*masks)
+        figures |= {size: found[size] for size in ("medium", "large")}
     return [measured(rung, name, value, network) for name, value in figures.items()]
 
 
@@ -66,10 +70,10 @@ def _turned(truth: Values, made: Values, field: Mask, threshold: float) -> tuple
     return float((turned & ~near).sum()) / whole, float((turned & near).sum()) / whole
 
 
-def _field(windows: npt.NDArray[Any], height: int) -> Mask:
+def _field(windows: Sequence[npt.NDArray[Any]], height: int) -> Mask:
     """Where the windows are not black, (N, h, w) at the size of the answers, a multiple of theirs."""
-    inside = windows.reshape(*windows.shape[:3], -1).any(axis=3)
-    scale = height // windows.shape[1]
+    inside = np.stack([window.reshape(*window.shape[:2], -1).any(axis=2) for window in windows])
+    scale = height // windows[0].shape[0]
     return inside.repeat(scale, axis=1).repeat(scale, axis=2)
 
 

@@ -51,21 +51,29 @@ def area_difference(reference: Mask, other: Mask) -> float:
 def lesions_found(reference: Mask, other: Mask) -> dict[str, float]:
     """Return the share of the reference's lesions that the other mask finds, by the sizes of `SIZES`.
 
-    A lesion is an 8-connected component; it is found if at least half of its pixels are marked. 1 where there is no
-    lesion of a size, 0 for other shapes than each other's.
+    Args:
+        reference: (H, W), or (N, H, W) whose N masks are one pool.
+        other: the same.
+
+    Returns:
+        A lesion is an 8-connected component; it is found if at least half of its pixels are marked. 1 where there is
+        no lesion of a size, 0 for other shapes than each other's.
     """
     import cv2
 
     if reference.shape != other.shape:
         return dict.fromkeys(SIZES, 0.0)
-    lesions, labels = cv2.connectedComponents(reference.astype(np.uint8), connectivity=8)
-    area = np.bincount(labels.ravel(), minlength=lesions)[1:]  # 0 is the background
-    marked = np.bincount(labels[other], minlength=lesions)[1:]
-    shares: dict[str, float] = {}
-    for size, (least, below) in SIZES.items():
-        these = (area >= least) & (area < below)
-        shares[size] = float(np.mean(2 * marked[these] >= area[these])) if these.any() else 1.0
-    return shares
+    found: dict[str, list[npt.NDArray[np.bool_]]] = {size: [] for size in SIZES}
+    height, width = reference.shape[-2:]
+    for mask, marks in zip(reference.reshape(-1, height, width), other.reshape(-1, height, width), strict=True):
+        lesions, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+        area = np.bincount(labels.ravel(), minlength=lesions)[1:]  # 0 is the background
+        marked = np.bincount(labels[marks], minlength=lesions)[1:]
+        for size, (least, below) in SIZES.items():
+            these = (area >= least) & (area < below)
+            found[size].append(2 * marked[these] >= area[these])
+    pooled = {size: np.concatenate(parts) for size, parts in found.items()}
+    return {size: float(each.mean()) if each.size else 1.0 for size, each in pooled.items()}
 
 
 def psnr(reference: Pixels, other: Pixels) -> float:

@@ -132,7 +132,7 @@ def _reduced(bundle: Bundle, backend: str, precision: str, answers: Mapping[str,
     for network, answer in answers.items():
         variants = bundle.manifest.networks[network].variants
         (file,) = (each.file for each in variants if (each.target, each.precision) == (backend, precision))
-        truth, made, window = answer.expected[None], answer.made[None], answer.window[None]
+        truth, made, window = answer.expected[None], answer.made[None], [answer.window]
         figures += precision_figures(precision, truth, made, window, threshold=threshold, network=file)
     compares = f"golden float32 answers and this machine's in {precision}"
     return Comparison(name, compares, tuple(Figure(each, (name, each.metric)) for each in figures))

@@ -50,7 +50,7 @@ def test_the_sdk_opens_it_and_its_golden_vectors_hold(bundle: Path) -> None:
         [True, True],
         [False],
         [True] * 4,
-        [True] * 3,
+        [True] * 6,
     ]
 
 

@@ -22,7 +22,7 @@ in `fundusrt.ladder`. Where R2 fails, `first_divergence.py` finds the layer and 
 
 from __future__ import annotations
 
-from fundusrt_export.parity.certificate import make_certificate, require_all
+from fundusrt_export.parity.certificate import make_certificate, require_all, require_holding
 from fundusrt_export.parity.deployed_form import deployed_form
 from fundusrt_export.parity.equal_variants import equal_variants
 from fundusrt_export.parity.inputs import ParityInputs
@@ -42,6 +42,7 @@ __all__ = [
     "make_certificate",
     "precision",
     "require_all",
+    "require_holding",
     "require_same_graph",
     "require_same_network",
     "runtimes",

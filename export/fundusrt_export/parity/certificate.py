@@ -10,7 +10,7 @@ from fundusrt.certificate import Certificate, Rung, missing_rungs
 from fundusrt.manifest import BundleManifest
 from fundusrt_export.errors import ParityError
 
-__all__ = ["environment", "make_certificate", "require_all"]
+__all__ = ["environment", "make_certificate", "require_all", "require_holding"]
 
 _PACKAGES = (
     "fundusrt",
@@ -30,7 +30,7 @@ def require_all(rungs: Sequence[Rung], manifest: BundleManifest) -> None:
     """Refuse a ladder with a missing or failing rung.
 
     Raises:
-        ParityError: names every figure that does not hold.
+        ParityError: names the missing rungs, or every figure that does not hold.
     """
     missing = missing_rungs(rungs, manifest)
     if missing:
@@ -40,6 +40,15 @@ def require_all(rungs: Sequence[Rung], manifest: BundleManifest) -> None:
             expected=", ".join(manifest.needed_rungs()),
             fix="report it with the command that was run",
         )
+    require_holding(rungs)
+
+
+def require_holding(rungs: Sequence[Rung]) -> None:
+    """Refuse rungs of which one does not hold.
+
+    Raises:
+        ParityError: names every figure that does not hold.
+    """
     failed = [(rung, figure) for rung in rungs for figure in rung.measurements if not figure.holds]
     if failed:
         signs = {"at_most": "<=", "at_least": ">="}

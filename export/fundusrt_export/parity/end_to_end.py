@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fundusrt.agreement import at_most, largest_difference
+from fundusrt.agreement import largest_difference, measured
 from fundusrt.certificate import Measurement, Rung
 from fundusrt.enhancement_pipeline import EnhancementPipeline
 from fundusrt.exudate_pipeline import ExudatePipeline
@@ -19,10 +19,8 @@ __all__ = ["LEVEL_LIMIT", "NAME", "enhancement_end_to_end", "exudate_end_to_end"
 
 NAME = "end-to-end"
 COMPARES = "the whole system in plain PyTorch as trained, and the pipeline over the exported file"
-LIMIT = limit_of(NAME, "difference").value
-FLIPPED_LIMIT = limit_of(NAME, "flipped").value
-# Beyond the half level of rounding: LIMIT in grey levels, of a change of at most 3 white levels.
-LEVEL_LIMIT = 0.5 + 3 * 255 * LIMIT
+# Beyond the half level of rounding: the map's limit in grey levels, of a change of at most 3 white levels.
+LEVEL_LIMIT = 0.5 + 3 * 255 * limit_of(NAME, "frame").value
 
 
 def exudate_end_to_end(
@@ -48,9 +46,9 @@ def exudate_end_to_end(
         flipped = max(flipped, float(np.mean(made.mask != expected.mask)) if same_shape else 1.0)
     return _rung(
         images,
-        at_most("map on the frame: max |difference|", p_frame, LIMIT),
-        at_most("map at image size: max |difference|", p_image, LIMIT),
-        at_most("mask: share of pixels that differ", flipped, FLIPPED_LIMIT),
+        measured(NAME, "map", p_frame, "map on the frame"),
+        measured(NAME, "map", p_image, "map at image size"),
+        measured(NAME, "flipped", flipped, "mask"),
     )
 
 
@@ -77,8 +75,8 @@ def enhancement_end_to_end(
         off = max(off, float(np.mean(np.abs(made - expected.image) > LEVEL_LIMIT)) if same_shape else 1.0)
     return _rung(
         images,
-        at_most("frame: max |difference| / range", on_frame, LIMIT),
-        at_most(f"image: share of samples off by more than {LEVEL_LIMIT:.2f} grey levels", off, FLIPPED_LIMIT),
+        measured(NAME, "frame", on_frame, "frame"),
+        measured(NAME, "off", off, "image"),
     )
 
 

@@ -51,7 +51,8 @@ def equal_variants(
                 same = content == files["onnxruntime"]
                 if target == "tensorrt" or (target == "openvino" and not same):
                     session = OnnxRuntimeSession(measurable(content), source=source, threads=threads)
-                    made = graph_sessions.setdefault(f"{target} graph in ONNX Runtime", {})
+                    label = f"{target} graph in ONNX Runtime" + (", the same file" if same else "")
+                    made = graph_sessions.setdefault(label, {})
                     made[network] = stack.enter_context(contextlib.closing(session))
                 if target == "openvino":
                     openvino = OpenVinoSession(content, source=source, threads=threads)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-import numpy as np
-
 from fundusrt.backends.base import InferenceSession
 from fundusrt.certificate import Measurement, Rung
 from fundusrt.ladder import LADDER
@@ -42,7 +40,7 @@ def precision(
     figures: list[Measurement] = []
     for network, session in reference.items():
         feeds = inputs.feeds(network)
-        windows = np.stack(list(inputs.windows[network].values()))
+        windows = list(inputs.windows[network].values())
         truth, made = answers(session, feeds), answers(candidates[network], feeds)
         figures += precision_figures(lower, truth, made, windows, threshold=threshold, network=network)
     return Rung(name=rung, compares=LADDER[rung].compares, inputs=inputs.hashes(), measurements=tuple(figures))

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fundusrt.certificate import Measurement, Rung
+from fundusrt.errors import InvalidInput
 from fundusrt.image import FundusImage
 from fundusrt.ladder import LADDER
 from fundusrt.task_agreement import image_figures, mask_figures
@@ -27,7 +28,17 @@ def mask_task(pairs: Sequence[tuple[Pixels, Pixels]], images: Sequence[FundusIma
     Args:
         pairs: (H, W) bool masks of PyTorch and of the pipeline, one pair an image.
         images: the images.
+
+    Raises:
+        InvalidInput: PyTorch marks nothing in any image, so that every pipeline would agree.
     """
+    if not any(reference.any() for reference, _ in pairs):
+        raise InvalidInput(
+            "parity images",
+            got=f"{len(pairs)} in which the network marks nothing",
+            expected="at least one with a lesion",
+            fix="name one, by --golden or --parity-image: empty masks always agree",
+        )
     return _worst(pairs, images, mask_figures)
 
 

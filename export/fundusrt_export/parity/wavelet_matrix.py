@@ -71,8 +71,12 @@ def _figures(name: str, down: nn.Module, up: nn.Module, wave: str, mode: str) ->
         made = [low[0, 0], *(highs[0, 0] if has_bands else ())]
         for truth, band in zip(_bands(image, wave, mode), made, strict=False):
             worst["bands"] = max(worst["bands"], _relative(truth, band.double().numpy()))
-        back = up(low, highs, x)[0, 0].double().numpy()
-        worst["round trip"] = max(worst["round trip"], _relative(image, back))
+        # Not only the image itself: an inverse that hands on its skip and ignores its input would give that back too.
+        change = _noise(*low.shape[-2:])
+        for added in (np.zeros_like(change), change):
+            truth = image + pywt.idwt2((added, (None, None, None)), wave, mode)[:height, :width]
+            back = up(low + torch.from_numpy(added.astype(np.float32)), highs, x)[0, 0].double().numpy()
+            worst["round trip"] = max(worst["round trip"], _relative(truth, back))
     return [measured(NAME, limit, value, name) for limit, value in worst.items()]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from typing import get_args
 
 import numpy as np
@@ -22,9 +23,9 @@ from fundusrt.ladder import limit_of
 from fundusrt_export.precision.report import ReducedPrecision, Task
 from fundusrt_export.precision.rounding import rounded_twin
 
-__all__ = ["LIMITS", "DiceJudge", "Judge", "PsnrJudge", "answers", "tile_sha256"]
+__all__ = ["LIMITS", "DiceJudge", "Further", "Judge", "PsnrJudge", "answers", "tile_sha256"]
 
-_FIGURES: dict[Task, str] = {"segmentation": "drop", "enhancement": "psnr"}
+_FIGURES: dict[Task, str] = {"segmentation": "drop", "enhancement": "noise"}
 
 LIMITS: dict[tuple[Task, ReducedPrecision], float] = {
     (task, precision): limit_of(f"precision-{precision}", figure).value
@@ -38,6 +39,8 @@ quality costs; bf16 has three bits less than fp16 and is held to the limits of i
 """
 
 
+Further = Callable[[bytes], Sequence[Measurement]]
+
 RANKING_TILES = 2
 """Held-out tiles on which layers are ranked, those with the most varied answers: each layer is one more candidate."""
 
@@ -50,6 +53,7 @@ class Judge(ABC):
         tiles: (N, C, H, W) float32, none of which is used for calibration.
         limit: of the figure.
         threads: of ONNX Runtime, None for one per core.
+        further: what else a candidate has to hold; measured where the figure holds.
 
     Attributes:
         limit: of the figure.
@@ -59,8 +63,10 @@ class Judge(ABC):
 
     measured_by = "ONNX Runtime on the CPU; fp16 and bf16 as float32 arithmetic that rounds every reduced tensor"
 
-    def __init__(self, network: bytes, tiles: Array, *, limit: float, threads: int | None = None) -> None:
-        self.limit = limit
+    def __init__(
+        self, network: bytes, tiles: Array, *, limit: float, threads: int | None = None, further: Further | None = None
+    ) -> None:
+        self.limit, self._further = limit, further
         self._tiles, self._threads = tiles, threads
         self.tiles_sha256 = frozenset(map(tile_sha256, tiles))
         self._truth = answers(network, tiles, threads=threads)
@@ -68,10 +74,15 @@ class Judge(ABC):
         self._ranking: list[int] = sorted(varied[:RANKING_TILES].tolist())
 
     def __call__(self, candidate: bytes) -> Measurement:
-        """Return the figure of a candidate on all held-out tiles; NaN, which never holds, for infinite answers."""
+        """Return the figure of a candidate on all held-out tiles, or the first further one that does not hold.
+
+        NaN, which never holds, for infinite answers.
+        """
         given = answers(rounded_twin(candidate), self._tiles, threads=self._threads)
         finite = all(np.isfinite(answer).all() for answer in given)
-        return self._figure(self._agreement(given, self._truth) if finite else math.nan)
+        figure = self._figure(self._agreement(given, self._truth) if finite else math.nan)
+        further = self._further(candidate) if self._further is not None and figure.holds else ()
+        return next((each for each in further if not each.holds), figure)
 
     def distance(self, candidate: bytes) -> float:
         """Return the mean squared distance to the float32 answer, which is finer than the figure and ranks layers.
@@ -102,15 +113,23 @@ class DiceJudge(Judge):
         threshold: probability from which a pixel is marked.
         limit: largest drop.
         threads: of ONNX Runtime.
+        further: as of `Judge`.
 
     Raises:
         InvalidInput: no held-out tile holds a lesion, so that every candidate would agree.
     """
 
     def __init__(
-        self, network: bytes, tiles: Array, *, threshold: float, limit: float, threads: int | None = None
+        self,
+        network: bytes,
+        tiles: Array,
+        *,
+        threshold: float,
+        limit: float,
+        threads: int | None = None,
+        further: Further | None = None,
     ) -> None:
-        super().__init__(network, tiles, limit=limit, threads=threads)
+        super().__init__(network, tiles, limit=limit, threads=threads, further=further)
         self._threshold = np.float32(threshold)
         if not any((answer >= self._threshold).any() for answer in self._truth):
             raise InvalidInput(

@@ -75,9 +75,11 @@ class BundleManifest(Frozen, frozen=True):
         return [variant for network in self.networks.values() for variant in network.variants]
 
     def needed_rungs(self) -> tuple[str, ...]:
-        """Return the rungs that a certificate must have: those of the system, and one for variants where there are."""
+        """Return the rungs that a certificate must have: of the system, of its variants, of each other precision."""
         several = any(variant.target != "onnxruntime" for variant in self.variants())
-        return (*self.required_rungs, *((VARIANTS_RUNG,) if several else ()))
+        reduced = sorted({variant.precision for variant in self.variants()} - {"fp32"})
+        variants = (VARIANTS_RUNG,) if several else ()
+        return (*self.required_rungs, *variants, *(f"precision-{precision}" for precision in reduced))
 
     def network_files(self) -> list[str]:
         """Return the files that the networks are made of, ONNX and weights, each once."""

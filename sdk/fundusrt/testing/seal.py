@@ -10,6 +10,7 @@ from typing import Any
 
 from fundusrt.bundle import MANIFEST_FILE
 from fundusrt.certificate import Certificate, Measurement, Rung
+from fundusrt.ladder import needed_limits
 from fundusrt.manifest import AnyManifest, parse_manifest
 
 __all__ = ["seal_bundle"]
@@ -37,13 +38,12 @@ def seal_bundle(folder: str | Path, content: Mapping[str, Any]) -> AnyManifest:
 
     (folder / named).touch()
     manifest = parse_manifest({**content, "files": records()})
-    figure = Measurement(metric="max abs difference", value=0.0, limit=1e-4, bound="at_most")
     certificate = Certificate(
         bundle=manifest.name,
         manifest_sha256=manifest.content_sha256(),
         files={name: manifest.files[name].sha256 for name in manifest.network_files()},
         rungs=tuple(
-            Rung(name=name, compares="nothing: invented for a test", inputs={}, measurements=(figure,))
+            Rung(name=name, compares="nothing: invented for a test", inputs={}, measurements=_figures(name, manifest))
             for name in manifest.needed_rungs()
         ),
         environment={"made by": "fundusrt.testing; nothing was measured"},
@@ -52,3 +52,18 @@ def seal_bundle(folder: str | Path, content: Mapping[str, Any]) -> AnyManifest:
     manifest = parse_manifest({**content, "files": records()})
     (folder / MANIFEST_FILE).write_text(json.dumps(manifest.model_dump(mode="json"), indent=2) + "\n")
     return manifest
+
+
+def _figures(rung: str, manifest: AnyManifest) -> tuple[Measurement, ...]:
+    """Return every figure that the ladder asks for, at the best value it can have or at its limit."""
+    files = {each.file for each in manifest.variants() if f"precision-{each.precision}" == rung}
+    return tuple(
+        Measurement(
+            metric=f"{file}: {limit.metric}" if file else limit.metric,
+            value=0.0 if limit.bound == "at_most" else limit.value,
+            limit=limit.value,
+            bound=limit.bound,
+        )
+        for file in sorted(files) or [""]
+        for limit in needed_limits(rung, manifest.task)
+    )
