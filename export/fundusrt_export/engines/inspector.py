@@ -42,7 +42,7 @@ def why_not_inspected(driver: Driver, target: GpuTarget, options: EngineOptions)
     return None
 
 
-def inspect_engine(tensorrt: TensorRT, driver: Driver, engine: NetworkEngine) -> Inspected:
+def inspect_engine(tensorrt: TensorRT, driver: Driver, built: NetworkEngine) -> Inspected:
     """Deserialise an engine that was just built, or that the cache vouches for, and ask the inspector; nothing is run.
 
     Without a driver the package is not asked, since its runtime may crash then.
@@ -50,16 +50,16 @@ def inspect_engine(tensorrt: TensorRT, driver: Driver, engine: NetworkEngine) ->
     Args:
         tensorrt: the package that built it.
         driver: what the driver answered.
-        engine: the engine; its plan is code, so it must come from the builder or the cache.
+        built: the engine; its plan is code, so it must come from the builder or the cache.
     """
-    identity = engine.engine.record.identity
-    problem = why_not_inspected(driver, engine.target, identity.options)
+    identity = built.engine.record.identity
+    problem = why_not_inspected(driver, built.target, identity.options)
     if problem is not None:
         return Inspected(None, problem)
-    subject = f"inspector, {identity.bundle} {engine.network} for {engine.target}"
+    subject = f"inspector, {identity.bundle} {built.network} for {built.target}"
     with collected_log(tensorrt.module) as log:
         try:
-            return Inspected(_inspected(tensorrt.module, log, engine.engine.plan, identity.options, subject), None)
+            return Inspected(_inspected(tensorrt.module, log, built.engine.plan, identity.options, subject), None)
         except InspectionError as error:
             return Inspected(None, str(error))
 
