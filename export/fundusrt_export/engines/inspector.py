@@ -56,7 +56,7 @@ def inspect_engine(tensorrt: TensorRT, driver: Driver, built: NetworkEngine) -> 
     problem = why_not_inspected(driver, built.target, identity.options)
     if problem is not None:
         return Inspected(None, problem)
-    subject = f"inspector, {identity.bundle} {built.network} for {built.target}"
+    subject = f"the inspector of {tensorrt.flavour}"
     with collected_log(tensorrt.module) as log:
         try:
             return Inspected(_inspected(tensorrt.module, log, built.engine.plan, identity.options, subject), None)
@@ -79,8 +79,32 @@ def _inspected(trt: Any, log: BuildLog, plan: bytes, options: EngineOptions, sub
     inspector = engine.create_engine_inspector()
     if inspector is None:
         raise _failed(trt, log, subject, "no inspector")
+    context = _context(trt, log, engine, subject)
+    if context is not None:
+        inspector.execution_context = context
     text = inspector.get_engine_information(trt.LayerInformationFormat.JSON)
     return parse_inspection(text, lambda name: _described(trt, engine, name), subject)
+
+
+def _context(trt: Any, log: BuildLog, engine: Any, subject: str) -> Any:
+    """Return a context with the shapes the engine is tuned for, None if no shape is free.
+
+    Without one the inspector writes neither shapes nor data types that depend on a free dimension (NvInferRuntime.h,
+    `IEngineInspector::setExecutionContext`). Nothing is run in it, so it gets no memory.
+    """
+    names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+    inputs = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
+    free = [name for name in inputs if -1 in _shape(engine.get_tensor_shape(name))]
+    if not free:
+        return None
+    context = engine.create_execution_context(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
+    if context is None:
+        raise _failed(trt, log, subject, "no execution context")
+    for name in free:
+        _, tuned, _ = engine.get_tensor_profile_shape(name, 0)
+        if not context.set_input_shape(name, tuned):
+            raise _failed(trt, log, subject, f"input {name} is not given the shape {_shape(tuned)}")
+    return context
 
 
 def _described(trt: Any, engine: Any, name: str) -> EngineTensor:

@@ -77,7 +77,11 @@ def add_runtime(trt: Any, strict: type, release: str, names_io: bool) -> None:
             self._plan = plan
             self._io = {each["name"]: each for each in plan["io"]}
 
+        num_io_tensors = property(lambda self: len(self._io))
         num_optimization_profiles = property(lambda self: max(1, len(self._plan["profiles"])))
+
+        def get_tensor_name(self, index: int) -> str:
+            return list(self._io)[index]
 
         def get_tensor_mode(self, name: str) -> Any:
             return trt.TensorIOMode[self._io[name]["mode"]]
@@ -93,17 +97,36 @@ def add_runtime(trt: Any, strict: type, release: str, names_io: bool) -> None:
                 raise ValueError(f"{name} is no input")
             return [tuple(shape) for shape in profile_shapes(self._plan, self._io[name])[profile_index]]
 
+        def create_execution_context(self, strategy: Any = trt.ExecutionContextAllocationStrategy.STATIC) -> Any:
+            if strategy != trt.ExecutionContextAllocationStrategy.USER_MANAGED:
+                raise MemoryError("a context with memory of its own")
+            return IExecutionContext(self)
+
         def create_engine_inspector(self) -> Any:
             return EngineInspector(self)
+
+    class IExecutionContext(strict):
+        def __init__(self, engine: Any) -> None:
+            self._engine, self._batch = engine, -1
+
+        def set_input_shape(self, name: str, shape: Any) -> bool:
+            low, _, high = self._engine.get_tensor_profile_shape(name, 0)
+            if not all(least <= length <= most for least, length, most in zip(low, shape, high, strict=True)):
+                return False
+            self._batch = shape[0]  # all that a profile frees
+            return True
 
     class EngineInspector(strict):
         def __init__(self, engine: Any) -> None:
             self._plan = engine._plan
+            self.execution_context = None
 
         def get_engine_information(self, format: Any) -> str:
             if format != trt.LayerInformationFormat.JSON:
                 return "\n".join(layer["name"] for layer in self._plan["layers"])
-            layers = [layer_json(layer, names_io) for layer in self._plan["layers"]]
+            context = self.execution_context
+            batch = -1 if context is None else context._batch
+            layers = [layer_json(layer, names_io, batch) for layer in self._plan["layers"]]
             if self._plan["verbosity"] != "DETAILED":
                 return json.dumps({"Layers": [layer["Name"] for layer in layers], "Bindings": []})
             if names_io:
@@ -113,13 +136,22 @@ def add_runtime(trt: Any, strict: type, release: str, names_io: bool) -> None:
             )
 
 
-def layer_json(layer: dict[str, Any], one_string: bool) -> dict[str, Any]:
-    """Return a layer as the inspector writes it; with format and data type in one string, or apart."""
+def layer_json(layer: dict[str, Any], one_string: bool, batch: int = 1) -> dict[str, Any]:
+    """Return a layer as the inspector writes it.
+
+    Args:
+        layer: one of `engine_layers`.
+        one_string: with format and data type in one string, or apart.
+        batch: what a free dimension is, -1 without a context: there are no formats then.
+    """
 
     def tensor(each: dict[str, Any]) -> dict[str, Any]:
         _, text, word = TYPES[each["type"]]
+        shape = [batch if length == -1 else length for length in each["shape"]]
+        if -1 in shape:
+            text = "N/A due to dynamic shapes"
         kind = {"Format/Datatype": text} if one_string else {"Format": text, "Datatype": word}
-        return {"Name": each["name"], "Location": "Device", "Dimensions": each["shape"], **kind}
+        return {"Name": each["name"], "Location": "Device", "Dimensions": shape, **kind}
 
     return {
         "Name": layer["name"],

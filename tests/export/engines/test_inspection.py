@@ -31,8 +31,8 @@ def layers(one_string: bool) -> list[dict[str, Any]]:
             {
                 "name": name,
                 "op": op,
-                "inputs": [{"name": f"{name}<", "type": read, "shape": [-1, 3, 8, 8]}],
-                "outputs": [{"name": f"{name}>", "type": written, "shape": [-1, 1, 8, 8]}],
+                "inputs": [{"name": f"{name}<", "type": read, "shape": [2, 3, 8, 8]}],
+                "outputs": [{"name": f"{name}>", "type": written, "shape": [2, 1, 8, 8]}],
             },
             one_string,
         )
@@ -70,7 +70,7 @@ def test_layers_are_the_same_from_either_form(spelling: str) -> None:
         assert old == new
     conv = ten().layers[1]
     assert (conv.name, conv.type, conv.kernel) == ("conv", "Conv", "sm80_conv")
-    assert [(each.name, each.dtype, each.shape) for each in conv.inputs] == [("conv<", "fp16", (-1, 3, 8, 8))]
+    assert [(each.name, each.dtype, each.shape) for each in conv.inputs] == [("conv<", "fp16", (2, 3, 8, 8))]
     assert conv.outputs[0].format == "Row major linear FP16 format"
 
 

@@ -26,6 +26,7 @@ OBJECTS = {
     "error": "ParserError",
     "runtime": "Runtime",
     "engine": "ICudaEngine",
+    "context": "IExecutionContext",
     "inspector": "EngineInspector",
 }
 # Asked for with hasattr or only where a package targets compute capabilities (TensorRT-RTX).
