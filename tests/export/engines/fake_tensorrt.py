@@ -70,7 +70,11 @@ def fake_tensorrt(release: str) -> Any:
 
     class INetworkDefinition(Strict):
         def __init__(self, builder: Any, flags: int) -> None:
-            self._builder, self._flags, self._graph, self._parser = builder, flags, None, None
+            self._builder, self._flags = builder, flags
+            self._parser: Any = None
+            self._inputs: list[Any] = []
+            self._outputs: list[Any] = []
+            self._layers: list[Any] = []
 
         num_inputs = property(lambda self: len(self._inputs))
         num_outputs = property(lambda self: len(self._outputs))
@@ -209,7 +213,7 @@ def fake_tensorrt(release: str) -> Any:
     class Builder(Strict):
         def __init__(self, logger: Any) -> None:
             require(isinstance(logger, ILogger) and getattr(logger, "_made", False), "an ILogger whose base was made")
-            self._logger = logger
+            self._logger: Any = logger
 
         def create_network(self, flags: int = 0) -> Any:
             return INetworkDefinition(self, flags)
