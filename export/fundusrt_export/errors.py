@@ -6,8 +6,9 @@ FundusRTError
 ├── ExportError         an ONNX file that is not what it must be
 ├── ParityError         a rung of the parity ladder that does not hold
 ├── PrecisionError      a precision in which a network does not keep its limit
-└── EngineBuildError    a network that the engine builder refuses, or a build that fails
-    └── BuildCancelled  a build that was told to stop
+├── EngineBuildError    a network that the engine builder refuses, or a build that fails
+│   └── BuildCancelled  a build that was told to stop
+└── InspectionError     an engine of which the inspector gives no report that can be read
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ __all__ = [
     "BuildCancelled",
     "EngineBuildError",
     "ExportError",
+    "InspectionError",
     "ParityError",
     "PrecisionError",
     "RewriteDeclined",
@@ -65,3 +67,9 @@ class BuildCancelled(EngineBuildError):
     """A build that was stopped by Ctrl-C or by the caller; nothing was stored."""
 
     code = "build-cancelled"
+
+
+class InspectionError(FundusRTError):
+    """An engine that was built, and of which TensorRT's inspector gives no report or one that cannot be read."""
+
+    code = "inspection-error"

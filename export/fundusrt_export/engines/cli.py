@@ -32,6 +32,13 @@ _MIB = 1024 * 1024
     default=None,
     help="Folder of the engines.  [default: engines in $FUNDUSRT_CACHE or in the user's cache folder]",
 )
+@click.option(
+    "--inspector",
+    "inspector_folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=None,
+    help="Write TensorRT's inspector report here, a file an engine; needs the GPU.",
+)
 @click.option("--force", is_flag=True, help="Build again what is there.")
 @click.option("--tf32", is_flag=True, help="Let fp32 networks compute with TF32; faster, and not what was certified.")
 @click.option("--optimization-level", type=click.IntRange(0, 5), default=None, help="Effort of the builder, 0 to 5.")
@@ -53,6 +60,7 @@ def build(
     batch: str,
     variant: str,
     folder: Path | None,
+    inspector_folder: Path | None,
     force: bool,
     as_json: bool,
     **options: Any,
@@ -68,17 +76,26 @@ def build(
     from fundusrt.tensorrt_flavour import import_tensorrt
     from fundusrt_export.engines.bundle_build import BuildRequest, build_bundle
     from fundusrt_export.engines.gpu_targets import gpu_targets
+    from fundusrt_export.engines.inspection_files import require_inspector, write_inspections
+    from fundusrt_export.engines.inspector import inspect_engine
     from fundusrt_export.engines.terminal_progress import TerminalProgress
 
     sizes = BatchRange.parse(batch)
     tensorrt = import_tensorrt(flavour)
-    targets = gpu_targets(tensorrt, probe_driver(), gpus)
+    driver = probe_driver()
+    targets = gpu_targets(tensorrt, driver, gpus)
     request = BuildRequest(precision, variant, sizes, EngineOptions(**options), force)
+    if inspector_folder is not None:
+        require_inspector(driver, targets, request.options)
     opened = Bundle.open(bundle)
     cache = EngineCache(folder)
     with ExitStack() as stack:
         progress = None if as_json else stack.enter_context(TerminalProgress()).engine
         built = build_bundle(opened, tensorrt, targets, cache, request, progress=progress)
+    inspected = [inspect_engine(tensorrt, driver, each) for each in built]
+    files: list[Path | None] = [None] * len(built)
+    if inspector_folder is not None:
+        files = list(write_inspections(inspector_folder, built, inspected))
     rows = [
         {
             "network": each.network,
@@ -91,8 +108,11 @@ def build(
             "replaced": each.engine.replaced,
             "plan": str(each.engine.path),
             "report": each.engine.record.report,
+            "inspector": None if seen.inspection is None else seen.inspection.to_dict(),
+            "inspector_problem": seen.problem,
+            "inspector_file": None if file is None else str(file),
         }
-        for each in built
+        for each, seen, file in zip(built, inspected, files, strict=True)
     ]
     head = {"bundle": opened.manifest.name, "sha256": opened.sha256, "for": flavour, "version": tensorrt.version}
     if as_json:
@@ -122,6 +142,11 @@ def _print(head: dict[str, str], rows: list[dict[str, Any]], folder: Path) -> No
     for row in rows:
         if row["replaced"]:
             console.print(f"replaced: {escape(row['replaced'])}", soft_wrap=True)
+    for row in rows:
+        said = row["inspector"]["summary"] if row["inspector"] else f"none: {row['inspector_problem']}"
+        console.print(escape(f"inspector, {row['network']} {row['gpu']}: {said}"), soft_wrap=True)
+        if row["inspector_file"]:
+            console.print(escape(f"  {row['inspector_file']}"), soft_wrap=True)
     console.print(f"{len(rows)} engine(s) in {escape(str(folder))}", soft_wrap=True)
 
 

@@ -1,7 +1,8 @@
-"""The builder's side of the classic `tensorrt` package, recorded: `recorded_api.json` has the names that each release's
-bindings define, and an attribute that is not among them raises as it would there. Calls in a wrong order raise too.
+"""The classic `tensorrt` package, recorded; the builder's side is here, the runtime's in `fake_runtime.py`.
+`recorded_api.json` has the names that each release's bindings define, and an attribute that is not among them raises
+as it would there. Calls in a wrong order raise too.
 
-A plan of the fake is `ftrt` and a JSON document of everything that was configured.
+A plan of the fake is `ftrt` and a JSON document of everything that was configured, with the network's layers.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import onnx
+
+from tests.export.engines.fake_runtime import add_runtime, engine_layers, shape_of
 
 RECORD = json.loads((Path(__file__).parent / "recorded_api.json").read_text(encoding="utf-8"))["releases"]
 RELEASES = tuple(RECORD)
@@ -57,7 +60,7 @@ def fake_tensorrt(release: str) -> Any:
         def __init__(self, value: Any) -> None:
             kind = value.type.tensor_type
             self.name = value.name
-            self.shape = tuple(dim.dim_value if dim.HasField("dim_value") else -1 for dim in kind.shape.dim)
+            self.shape = tuple(shape_of(kind))
             floats = {1: trt.DataType.FLOAT, 10: trt.DataType.HALF}
             self.dtype = floats[kind.elem_type]
 
@@ -67,7 +70,11 @@ def fake_tensorrt(release: str) -> Any:
 
     class INetworkDefinition(Strict):
         def __init__(self, builder: Any, flags: int) -> None:
-            self._builder, self._flags, self._graph, self._parser = builder, flags, None, None
+            self._builder, self._flags = builder, flags
+            self._parser: Any = None
+            self._inputs: list[Any] = []
+            self._outputs: list[Any] = []
+            self._layers: list[Any] = []
 
         num_inputs = property(lambda self: len(self._inputs))
         num_outputs = property(lambda self: len(self._outputs))
@@ -126,6 +133,15 @@ def fake_tensorrt(release: str) -> Any:
             network._inputs = [ITensor(value) for value in graph.input]
             network._outputs = [ITensor(value) for value in graph.output]
             network._hash = hashlib.sha256(model).hexdigest()
+            network._described = {
+                "layers": engine_layers(model),
+                "io": [
+                    {"name": value.name, "mode": mode, "type": kind.elem_type, "shape": shape_of(kind)}
+                    for mode, values in (("INPUT", graph.input), ("OUTPUT", graph.output))
+                    for value in values
+                    for kind in [value.type.tensor_type]
+                ],
+            }
             return True
 
     class IOptimizationProfile(Strict):
@@ -197,7 +213,7 @@ def fake_tensorrt(release: str) -> Any:
     class Builder(Strict):
         def __init__(self, logger: Any) -> None:
             require(isinstance(logger, ILogger) and getattr(logger, "_made", False), "an ILogger whose base was made")
-            self._logger = logger
+            self._logger: Any = logger
 
         def create_network(self, flags: int = 0) -> Any:
             return INetworkDefinition(self, flags)
@@ -245,8 +261,11 @@ def fake_tensorrt(release: str) -> Any:
             "hardware": trt.HardwareCompatibilityLevel(config.hardware_compatibility_level).name,
             "level": config.builder_optimization_level,
             "network": network._hash,
+            "release": release,
+            **network._described,
         }
 
+    add_runtime(trt, Strict, release, names_io=record["inspector_io"] == "Bindings")
     return trt
 
 

@@ -24,10 +24,23 @@ OBJECTS = {
     "layer": "ILayer",
     "timings": "ITimingCache",
     "error": "ParserError",
+    "runtime": "Runtime",
+    "engine": "ICudaEngine",
+    "context": "IExecutionContext",
+    "inspector": "EngineInspector",
 }
 # Asked for with hasattr or only where a package targets compute capabilities (TensorRT-RTX).
 ONLY_RTX = {"num_compute_capabilities", "set_compute_capability", "ComputeCapability"}
-FILES = ("build_config", "build_log", "build_progress", "build_report", "builder", "onnx_parsing", "timing_cache")
+FILES = (
+    "build_config",
+    "build_log",
+    "build_progress",
+    "build_report",
+    "builder",
+    "inspector",
+    "onnx_parsing",
+    "timing_cache",
+)
 
 
 def used() -> set[tuple[str, str]]:
@@ -42,6 +55,7 @@ def used() -> set[tuple[str, str]]:
 
 def test_the_source_is_read() -> None:
     assert {("trt", "OnnxParser"), ("config", "clear_flag"), ("parser", "parse"), ("error", "node_name")} <= used()
+    assert {("runtime", "deserialize_cuda_engine"), ("inspector", "get_engine_information")} <= used()
     assert len(used()) > 35
 
 
