@@ -176,6 +176,7 @@ def build_command(
     gpu: str | None,
     precision: str,
     batch: BatchRange,
+    options: EngineOptions,
     *,
     variant: str = "tensorrt",
     cache: str | None = None,
@@ -188,6 +189,7 @@ def build_command(
         gpu: compute capability; None for the GPU of the machine the command runs on.
         precision: precision of the variant.
         batch: batch sizes of the tile network.
+        options: build options; those at their defaults are not spelled out.
         variant: target of the variant; only another than `tensorrt` is spelled out.
         cache: folder of the engines; None for the user's own.
     """
@@ -196,6 +198,8 @@ def build_command(
     words += ["--precision", precision, "--batch", str(batch)]
     words += ["--variant", variant] if variant != "tensorrt" else []
     words += ["--cache", cache] if cache else []
+    for name, value in options.model_dump(exclude_defaults=True).items():
+        words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
     return " ".join(f'"{word}"' if " " in word else word for word in words)
 
 

@@ -57,9 +57,9 @@ def build(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Compile every network of a BUNDLE into engines of this user's cache, where inference finds them.
+    """Compile every network of a BUNDLE into engines of this user's cache. No backend loads engines yet.
 
-    Inference itself never builds. What the cache has is not built again.
+    What the cache has is not built again.
     """
     from fundusrt.bundle import Bundle
     from fundusrt.engine_cache import EngineCache
