@@ -63,7 +63,8 @@ def build_engine(
         EngineBuildError: the file is not parsed, is not what the manifest says, or is not built; `got` has the log.
         BuildCancelled: told to stop.
         UsageError: an option the package does not have.
-        OutputError: the timing cache cannot be written.
+        OutputError: the timing cache cannot be written. What `progress` or `cancelled` raises ends the build and passes
+            through.
     """
     options = options or EngineOptions()
     check_options(tensorrt, options)
@@ -80,10 +81,13 @@ def build_engine(
         if timing_cache is not None:
             attach_timing_cache(config, timing_cache)
         stop = threading.Event()
-        config.progress_monitor = progress_monitor(trt, progress or Silent(), stop, cancelled)
+        raised: list[BaseException] = []
+        config.progress_monitor = progress_monitor(trt, progress or Silent(), stop, cancelled, raised)
         began = time.perf_counter()
         plan = _serialized(builder, network, config, stop)
         taken = time.perf_counter() - began
+        if raised:
+            raise raised[0]  # the later ones are its consequences
         if stop.is_set():
             raise BuildCancelled(subject, got="told to stop", expected="a finished build", fix="start it again")
         if plan is None:

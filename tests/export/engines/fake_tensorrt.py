@@ -10,6 +10,7 @@ import enum
 import hashlib
 import json
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -220,9 +221,9 @@ def fake_tensorrt(release: str) -> Any:
             monitor = config.progress_monitor
             if monitor is not None:
                 require(getattr(monitor, "_made", False), "a monitor whose base was made")
-                monitor.phase_start("Building engine", None, 3)
-                going = all(monitor.step_complete("Building engine", step) for step in range(3))
-                monitor.phase_finish("Building engine")
+                printed(monitor.phase_start, "Building engine", None, 3)
+                going = all(printed(monitor.step_complete, "Building engine", step) for step in range(3))
+                printed(monitor.phase_finish, "Building engine")
                 if not going:
                     self._logger.log(trt.Severity.ERROR, "BuildCanceled")
                     return None
@@ -248,6 +249,15 @@ def fake_tensorrt(release: str) -> Any:
         }
 
     return trt
+
+
+def printed(hook: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a monitor's hook as the bindings do: what it raises is printed, and counts as False."""
+    try:
+        return hook(*arguments)
+    except Exception as error:
+        print(f"[ERROR] Exception caught in {hook.__name__}(): {error}")
+        return False
 
 
 def require(holds: bool, what: str) -> None:
