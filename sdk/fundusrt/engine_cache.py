@@ -3,6 +3,7 @@
     <folder>/key                     32 random bytes that seal the records
     <folder>/<address>.json          the record: identity, length, hashes, report, HMAC
     <folder>/<address>-<hash>.plan   the plan
+    <folder>/timing-*.cache          kernel timings of the builder, each with its HMAC
     <folder>/<address>.lock          held while the engine is built
     <folder>/write.lock              held while a file is written
 
@@ -25,6 +26,7 @@ from fundusrt.engine_identity import EngineIdentity
 from fundusrt.engine_record import EngineRecord
 from fundusrt.errors import EngineMismatch
 from fundusrt.private_file import read_private, refused, write_private
+from fundusrt.sealed_file import SealedFile
 
 __all__ = ["CachedEngine", "EngineCache"]
 
@@ -132,6 +134,10 @@ class EngineCache:
             with contextlib.suppress(EngineMismatch):
                 found.append(self._read_record(path, ""))
         return found
+
+    def sealed_file(self, name: str) -> SealedFile:
+        """Return a file of the folder that is sealed with the cache's key, such as a builder's kernel timings."""
+        return SealedFile(self.folder / name, self._secret)
 
     def _store(self, identity: EngineIdentity, plan: bytes, report: dict[str, Any]) -> EngineRecord:
         record = EngineRecord.seal(identity, plan, report, self._secret)

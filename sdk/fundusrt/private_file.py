@@ -61,6 +61,7 @@ def write_private(path: Path, content: bytes) -> None:
         with atomic_write(path) as temporary:
             temporary.chmod(0o600)
             temporary.write_bytes(content)
+        path.chmod(0o600)  # an atomic write keeps the mode of the file it replaces
 
 
 def refused(path: Path, got: str, expected: str, fix: str) -> EngineMismatch:
