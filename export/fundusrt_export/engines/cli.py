@@ -35,7 +35,7 @@ _MIB = 1024 * 1024
 @click.option("--force", is_flag=True, help="Build again what is there.")
 @click.option("--tf32", is_flag=True, help="Let fp32 networks compute with TF32; faster, and not what was certified.")
 @click.option("--optimization-level", type=click.IntRange(0, 5), default=None, help="Effort of the builder, 0 to 5.")
-@click.option("--version-compatible", is_flag=True, help="Plans that later versions run too (tensorrt only).")
+@click.option("--version-compatible", is_flag=True, help="A kind of plan; kept for this version alone (tensorrt only).")
 @click.option("--exclude-lean-runtime", is_flag=True, help="Leave the runtime out of version-compatible plans.")
 @click.option(
     "--hardware-compatibility",

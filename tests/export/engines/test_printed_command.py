@@ -34,6 +34,10 @@ def options_of(command: str) -> EngineOptions:
     return EngineOptions(**{name: params[name] for name in EngineOptions.model_fields})
 
 
+def help_text() -> str:
+    return " ".join(build.get_help(click.Context(build, terminal_width=200, max_content_width=200)).split())
+
+
 def test_no_option_is_forgotten_here() -> None:
     assert set(OTHER_THAN_DEFAULT) == set(EngineOptions.model_fields)
     assert all(value != getattr(EngineOptions(), name) for name, value in OTHER_THAN_DEFAULT.items())
@@ -57,5 +61,8 @@ def test_the_rest_comes_back() -> None:
 
 def test_the_help_promises_no_backend_that_there_is_not() -> None:
     assert not set(FLAVOURS) & set(BACKENDS)
-    help_text = " ".join(build.get_help(click.Context(build)).split())
-    assert "No backend loads engines yet." in help_text
+    assert "No backend loads engines yet." in help_text()
+
+
+def test_the_help_promises_no_other_version_than_the_cache_returns() -> None:
+    assert "--version-compatible A kind of plan; kept for this version alone" in help_text()
