@@ -46,6 +46,7 @@ def fake_tensorrt(release: str) -> Any:
 
     class ILogger(Strict):
         Severity = trt.Severity
+        log: Any
 
         def __init__(self) -> None:
             self._made = True
@@ -67,6 +68,11 @@ def fake_tensorrt(release: str) -> Any:
             self.name, self.type = name, kind
 
     class INetworkDefinition(Strict):
+        _inputs: Any
+        _outputs: Any
+        _layers: Any
+        _parser: Any
+
         def __init__(self, builder: Any, flags: int) -> None:
             self._builder, self._flags, self._graph, self._parser = builder, flags, None, None
 
