@@ -3,7 +3,9 @@
     <folder>/key                     32 random bytes that seal the records
     <folder>/<address>.json          the record: identity, length, hashes, report, HMAC
     <folder>/<address>-<hash>.plan   the plan
+    <folder>/timing-*.cache          kernel timings of the builder, each with its HMAC
     <folder>/<address>.lock          held while the engine is built
+    <folder>/write.lock              held while a file is written
 
 The record is written last, so a plan without one does not exist. All is checked before a runtime sees a byte.
 """
@@ -12,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +21,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from fundusrt.atomic import atomic_write
 from fundusrt.engine_folder import cache_secret, default_engine_folder, file_lock, private_folder
 from fundusrt.engine_identity import EngineIdentity
 from fundusrt.engine_record import EngineRecord
 from fundusrt.errors import EngineMismatch
+from fundusrt.private_file import read_private, refused, write_private
+from fundusrt.sealed_file import SealedFile
 
 __all__ = ["CachedEngine", "EngineCache"]
 
@@ -75,17 +77,26 @@ class EngineCache:
             EngineMismatch: there is none (the message says how the nearest one differs), or its files are truncated,
                 changed, not written by this cache, or renamed.
         """
+        try:
+            return self._load(identity, fix)
+        except EngineMismatch as error:
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
+            # A forced build may have replaced the record and deleted its plan between the two reads.
+            return self._load(identity, fix)
+
+    def _load(self, identity: EngineIdentity, fix: str) -> CachedEngine:
         path = self._record_path(identity)
         if not os.path.lexists(path):
             raise self._missing(identity, fix)
         record = self._read_record(path, fix)
         if record.identity != identity:
-            raise _refused(path, "; ".join(record.identity.differences(identity)), "the record it was named for", fix)
+            raise refused(path, "; ".join(record.identity.differences(identity)), "the record it was named for", fix)
         plan_path = self.folder / record.plan_file
-        plan = _read(plan_path, record.plan_bytes, fix)
+        plan = read_private(plan_path, record.plan_bytes, fix)
         problem = record.problem_with(plan)
         if problem is not None:
-            raise _refused(plan_path, problem, "the plan that was built", fix)
+            raise refused(plan_path, problem, "the plan that was built", fix)
         return CachedEngine(record, plan, plan_path)
 
     def get_or_build(
@@ -124,10 +135,14 @@ class EngineCache:
                 found.append(self._read_record(path, ""))
         return found
 
+    def sealed_file(self, name: str) -> SealedFile:
+        """Return a file of the folder that is sealed with the cache's key, such as a builder's kernel timings."""
+        return SealedFile(self.folder / name, self._secret)
+
     def _store(self, identity: EngineIdentity, plan: bytes, report: dict[str, Any]) -> EngineRecord:
         record = EngineRecord.seal(identity, plan, report, self._secret)
-        _write(self.folder / record.plan_file, plan)
-        _write(self._record_path(identity), record.model_dump_json(indent=1).encode())
+        write_private(self.folder / record.plan_file, plan)
+        write_private(self._record_path(identity), record.model_dump_json(indent=1).encode())
         for older in self.folder.glob(f"{identity.key()}-*.plan"):
             if older.name != record.plan_file:
                 older.unlink(missing_ok=True)
@@ -138,13 +153,13 @@ class EngineCache:
 
     def _read_record(self, path: Path, fix: str) -> EngineRecord:
         try:
-            record = EngineRecord.model_validate_json(_read(path, _MAX_RECORD_BYTES, fix))
+            record = EngineRecord.model_validate_json(read_private(path, _MAX_RECORD_BYTES, fix))
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"]) or "content"
-            raise _refused(path, f"{place}: {first['msg']}", "a record of this version", fix) from error
+            raise refused(path, f"{place}: {first['msg']}", "a record of this version", fix) from error
         if not record.is_sealed_by(self._secret):
-            raise _refused(path, "a record that this cache did not write, or that was changed", "its own HMAC", fix)
+            raise refused(path, "a record that this cache did not write, or that was changed", "its own HMAC", fix)
         return record
 
     def _missing(self, identity: EngineIdentity, fix: str) -> EngineMismatch:
@@ -161,33 +176,3 @@ class EngineCache:
             expected=f"one for {identity.flavour} {identity.version} on {identity.gpu}, {identity.precision}",
             fix=f"run `{fix}`",
         )
-
-
-def _read(path: Path, limit: int, fix: str) -> bytes:
-    """Read a regular file of at most `limit` bytes, without following a link."""
-    flags = os.O_RDONLY
-    for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):  # each where the system has it; a pipe must not block
-        flags |= getattr(os, name, 0)
-    try:
-        descriptor = os.open(path, flags)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise _refused(path, "no regular file", "a file of this cache", fix)
-            content = file.read(limit + 1)
-    except OSError as error:
-        raise _refused(path, error.strerror or str(error), "a file of this cache", fix) from error
-    if len(content) > limit:
-        raise _refused(path, f"more than {limit} bytes", f"at most {limit}", fix)
-    return content
-
-
-def _write(path: Path, content: bytes) -> None:
-    if path.is_symlink():
-        path.unlink()  # writing would otherwise go to where it points
-    with atomic_write(path) as temporary:
-        temporary.chmod(0o600)
-        temporary.write_bytes(content)
-
-
-def _refused(path: Path, got: str, expected: str, fix: str) -> EngineMismatch:
-    return EngineMismatch(str(path), got=got, expected=expected, fix=f"run `{fix}`" if fix else None)

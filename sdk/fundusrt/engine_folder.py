@@ -26,13 +26,16 @@ _OTHERS = 0o077
 def default_engine_folder() -> Path:
     """Return `engines` in `$FUNDUSRT_CACHE`, or in `fundusrt` in the platform's cache folder of this user.
 
-    That is `$XDG_CACHE_HOME` or `~/.cache`, and `%LOCALAPPDATA%` on Windows.
+    That is `$XDG_CACHE_HOME` or `~/.cache`, and `%LOCALAPPDATA%` on Windows. The path is absolute.
+
+    Raises:
+        BackendUnavailable: none of these is set and the user has no home folder, as in a container.
     """
     named = os.environ.get(ENVIRONMENT_VARIABLE)
     if named:
-        return Path(named) / "engines"
+        return Path(named).absolute() / "engines"
     caches = os.environ.get("LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME")
-    return (Path(caches) if caches else Path.home() / ".cache") / "fundusrt" / "engines"
+    return (Path(caches).absolute() if caches else _home() / ".cache") / "fundusrt" / "engines"
 
 
 def private_folder(path: Path) -> Path:
@@ -96,6 +99,18 @@ def file_lock(path: Path) -> Generator[None]:
             # filelock changes itself into one where flock is missing, and that one outlives a killed process.
             raise _refused(path.parent, "a file system without file locks", "name a local folder with --cache")
         yield
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError as error:  # neither $HOME nor an entry for this user in the system's list
+        raise BackendUnavailable(
+            "engine cache",
+            got="a user without a home folder",
+            expected="a folder to keep engines in",
+            fix=f"set {ENVIRONMENT_VARIABLE}",
+        ) from error
 
 
 def _require_private(path: Path, status: os.stat_result) -> None:

@@ -69,8 +69,9 @@ class EngineOptions(Frozen, frozen=True):
         tf32: let matrix products of float32 networks round their inputs to 10 bits of mantissa, as TensorRT does unless
             told otherwise. Off: an fp32 network is computed in fp32, as it was certified.
         optimization_level: 0 (quick build) to 5; None for the package's own default.
-        version_compatible: the plan also runs on later versions of TensorRT. It then carries host code, and the runtime
-            must be told to allow that.
+        version_compatible: build the kind of plan that TensorRT describes as running on later versions too. It carries
+            host code, and a runtime must be told to allow that. The cache makes no use of it: it returns such a plan
+            for the version that built it alone, like any other.
         exclude_lean_runtime: leave that host code out; the runtime library is then loaded from elsewhere.
         hardware_compatibility: whether the plan also runs on other models of GPU.
     """
@@ -93,7 +94,7 @@ class EngineIdentity(Frozen, frozen=True):
         variant: target of the variant that file is.
         precision: precision of that variant.
         flavour: `tensorrt` or `tensorrt-rtx`.
-        version: version of that package; a plan is valid for exactly this one unless it was built version-compatible.
+        version: version of that package; a plan is returned for exactly this one, whatever its options.
         gpu: `sm89`, `sm80+`, or for a plan that is tuned for one model of GPU `sm89 NVIDIA L4`.
         system: operating system and processor, or `any`.
         batch: batch sizes.
@@ -176,6 +177,7 @@ def build_command(
     gpu: str | None,
     precision: str,
     batch: BatchRange,
+    options: EngineOptions,
     *,
     variant: str = "tensorrt",
     cache: str | None = None,
@@ -188,6 +190,7 @@ def build_command(
         gpu: compute capability; None for the GPU of the machine the command runs on.
         precision: precision of the variant.
         batch: batch sizes of the tile network.
+        options: build options; those at their defaults are not spelled out.
         variant: target of the variant; only another than `tensorrt` is spelled out.
         cache: folder of the engines; None for the user's own.
     """
@@ -196,6 +199,8 @@ def build_command(
     words += ["--precision", precision, "--batch", str(batch)]
     words += ["--variant", variant] if variant != "tensorrt" else []
     words += ["--cache", cache] if cache else []
+    for name, value in options.model_dump(exclude_defaults=True).items():
+        words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
     return " ".join(f'"{word}"' if " " in word else word for word in words)
 
 

@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from fundusrt.engine_folder import default_engine_folder
+from fundusrt.errors import BackendUnavailable
 from fundusrt.nvidia_driver import probe_driver
 
 __all__ = ["Finding", "cpu_name", "examine"]
@@ -92,7 +93,10 @@ def _one_onnxruntime() -> Finding:
 
 
 def _engine_folder() -> Finding:
-    return Finding("engine cache", True, str(default_engine_folder()))
+    try:
+        return Finding("engine cache", True, str(default_engine_folder()))
+    except BackendUnavailable as error:
+        return Finding("engine cache", False, str(error.got), error.fix)
 
 
 def _driver() -> Finding:

@@ -42,3 +42,16 @@ def read(tmp_path):
         return read_image(tmp_path / name, **options)
 
     return read_bytes
+
+
+@pytest.fixture
+def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user that the system does not know, without `HOME`: as in a container started with a number for a user."""
+    pwd = pytest.importorskip("pwd", reason="users are POSIX's")
+
+    def unknown(number: int) -> None:
+        raise KeyError(number)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for name in ("HOME", "FUNDUSRT_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)

@@ -89,6 +89,15 @@ def test_an_engine_for_something_else_is_refused(stored: EngineCache, change: di
     assert identity(**change).key() != identity().key()
 
 
+@pytest.mark.parametrize("version", ["10.8.0", "10.16.0", "11.1.0"])
+def test_a_version_compatible_engine_is_for_its_own_version_too(cache: EngineCache, version: str) -> None:
+    options = EngineOptions(version_compatible=True)
+    cache.get_or_build(identity(options=options), build)
+    assert cache.load(identity(options=options), fix=COMMAND).plan == PLAN
+    with pytest.raises(EngineMismatch, match=rf"got an engine with version 10\.9\.0 instead of {version}; "):
+        cache.load(identity(options=options, version=version), fix=COMMAND)
+
+
 def test_no_engine_at_all(cache: EngineCache) -> None:
     with pytest.raises(EngineMismatch, match=r"got none; expected one for tensorrt 10\.9\.0 on sm89 NVIDIA L4, fp16"):
         cache.load(identity(), fix=COMMAND)

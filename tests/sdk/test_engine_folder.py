@@ -26,6 +26,25 @@ def test_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert default_engine_folder() == tmp_path / ".cache" / "fundusrt" / "engines"
 
 
+@pytest.mark.parametrize("variable", ["FUNDUSRT_CACHE", "XDG_CACHE_HOME"])
+def test_a_relative_path_is_that_of_the_folder_it_was_named_in(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
+) -> None:
+    monkeypatch.delenv("FUNDUSRT_CACHE", raising=False)
+    monkeypatch.setenv(variable, "here")
+    monkeypatch.chdir(tmp_path)
+    cache = EngineCache()
+    assert cache.folder.is_relative_to(tmp_path / "here")
+    monkeypatch.chdir("/")
+    assert (cache.folder / "key").is_file()
+
+
+def test_a_user_without_a_home(homeless: None) -> None:
+    with pytest.raises(BackendUnavailable) as caught:
+        EngineCache()
+    assert (caught.value.got, caught.value.fix) == ("a user without a home folder", "set FUNDUSRT_CACHE")
+
+
 def test_made_private(tmp_path: Path) -> None:
     old = os.umask(0)
     try:

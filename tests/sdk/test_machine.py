@@ -104,3 +104,8 @@ def test_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "probe_driver", lambda: Driver("not found"))
     finding = by_name(examine())["NVIDIA driver"]
     assert (finding.ok, finding.needed, finding.fix) == (False, False, None)
+
+
+def test_a_user_without_a_home_has_no_engine_cache(homeless: None) -> None:
+    expected = Finding("engine cache", ok=False, detail="a user without a home folder", fix="set FUNDUSRT_CACHE")
+    assert by_name(examine())["engine cache"] == expected

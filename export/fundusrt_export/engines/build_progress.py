@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 __all__ = ["BuildProgress", "Silent", "progress_monitor"]
@@ -39,16 +40,31 @@ class Silent:
 
 
 def progress_monitor(
-    trt: Any, progress: BuildProgress, stop: threading.Event, cancelled: Callable[[], bool] | None
+    trt: Any,
+    progress: BuildProgress,
+    stop: threading.Event,
+    cancelled: Callable[[], bool] | None,
+    raised: list[BaseException],
 ) -> Any:
     """Return the package's monitor: it hands events on, and tells the builder at each step whether to go on.
+
+    The bindings print an exception of a monitor and drop it, so the monitor keeps it and ends the build.
 
     Args:
         trt: the `tensorrt` or `tensorrt_rtx` module.
         progress: hears of the phases.
         stop: ends the build at its next step once it is set; the monitor sets it when `cancelled` says so.
         cancelled: asked at each step; None to never cancel.
+        raised: takes what `progress` and `cancelled` raise, in order, for the caller to raise again.
     """
+
+    @contextmanager
+    def kept() -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            raised.append(error)
+            stop.set()
 
     class Monitor(trt.IProgressMonitor):
         """A monitor of the package's own base class, which exists once the package is imported."""
@@ -58,17 +74,20 @@ def progress_monitor(
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
             """Hand on the begin of a phase."""
-            progress.phase_start(phase_name, parent_phase, num_steps)
+            with kept():
+                progress.phase_start(phase_name, parent_phase, num_steps)
 
         def step_complete(self, phase_name: str, step: int) -> bool:
             """Hand on a step; False ends the build."""
-            progress.step_complete(phase_name, step)
-            if cancelled is not None and cancelled():
-                stop.set()
+            with kept():
+                progress.step_complete(phase_name, step)
+                if cancelled is not None and cancelled():
+                    stop.set()
             return not stop.is_set()
 
         def phase_finish(self, phase_name: str) -> None:
             """Hand on the end of a phase."""
-            progress.phase_finish(phase_name)
+            with kept():
+                progress.phase_finish(phase_name)
 
     return Monitor()

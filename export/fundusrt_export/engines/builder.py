@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from fundusrt.engine_identity import BatchRange, EngineOptions
 from fundusrt.manifest import NetworkSpec
+from fundusrt.sealed_file import SealedFile
 from fundusrt.tensorrt_flavour import TensorRT
 from fundusrt_export.engines.build_config import apply_options, apply_profile, apply_target, check_options
 from fundusrt_export.engines.build_log import BuildLog, collected_log
@@ -41,7 +41,7 @@ def build_engine(
     subject: str,
     options: EngineOptions | None = None,
     capability: str | None = None,
-    timing_cache: Path | None = None,
+    timing_cache: SealedFile | None = None,
     progress: BuildProgress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> BuiltEngine:
@@ -63,7 +63,9 @@ def build_engine(
         EngineBuildError: the file is not parsed, is not what the manifest says, or is not built; `got` has the log.
         BuildCancelled: told to stop.
         UsageError: an option the package does not have.
-        OutputError: the timing cache cannot be written.
+
+    What `progress` or `cancelled` raises ends the build and passes through. Timings that cannot be read or kept are a
+    `RuntimeWarning`, and the plan is returned all the same.
     """
     options = options or EngineOptions()
     check_options(tensorrt, options)
@@ -80,10 +82,13 @@ def build_engine(
         if timing_cache is not None:
             attach_timing_cache(config, timing_cache)
         stop = threading.Event()
-        config.progress_monitor = progress_monitor(trt, progress or Silent(), stop, cancelled)
+        raised: list[BaseException] = []
+        config.progress_monitor = progress_monitor(trt, progress or Silent(), stop, cancelled, raised)
         began = time.perf_counter()
         plan = _serialized(builder, network, config, stop)
         taken = time.perf_counter() - began
+        if raised:
+            raise raised[0]  # the later ones are its consequences
         if stop.is_set():
             raise BuildCancelled(subject, got="told to stop", expected="a finished build", fix="start it again")
         if plan is None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from fundusrt.bundle import Bundle
 from fundusrt.engine_cache import CachedEngine, EngineCache
 from fundusrt.engine_identity import BatchRange, EngineIdentity, EngineOptions, engine_identity
 from fundusrt.errors import BackendUnavailable
 from fundusrt.manifest import NetworkSpec, VariantSpec
+from fundusrt.sealed_file import SealedFile
 from fundusrt.tensorrt_flavour import TensorRT
 from fundusrt_export.engines.build_config import check_options
 from fundusrt_export.engines.build_progress import BuildProgress
@@ -137,9 +137,9 @@ def choose_variant(spec: NetworkSpec, request: BuildRequest, subject: str) -> Va
     )
 
 
-def _timing_file(tensorrt: TensorRT, cache: EngineCache, identity: EngineIdentity) -> Path | None:
+def _timing_file(tensorrt: TensorRT, cache: EngineCache, identity: EngineIdentity) -> SealedFile | None:
     """One file a version and GPU; TensorRT-RTX, which times nothing, has none."""
     if tensorrt.targets_capabilities:
         return None
     name = "".join(letter if letter.isalnum() else "-" for letter in f"{identity.version} {identity.gpu}")
-    return cache.folder / f"timing-{name}.cache"
+    return cache.sealed_file(f"timing-{name}.cache")

@@ -42,7 +42,7 @@ _MIB = 1024 * 1024
 @click.option("--force", is_flag=True, help="Build again what is there.")
 @click.option("--tf32", is_flag=True, help="Let fp32 networks compute with TF32; faster, and not what was certified.")
 @click.option("--optimization-level", type=click.IntRange(0, 5), default=None, help="Effort of the builder, 0 to 5.")
-@click.option("--version-compatible", is_flag=True, help="Plans that later versions run too (tensorrt only).")
+@click.option("--version-compatible", is_flag=True, help="A kind of plan; kept for this version alone (tensorrt only).")
 @click.option("--exclude-lean-runtime", is_flag=True, help="Leave the runtime out of version-compatible plans.")
 @click.option(
     "--hardware-compatibility",
@@ -65,9 +65,9 @@ def build(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Compile every network of a BUNDLE into engines of this user's cache, where inference finds them.
+    """Compile every network of a BUNDLE into engines of this user's cache. No backend loads engines yet.
 
-    Inference itself never builds. What the cache has is not built again.
+    What the cache has is not built again.
     """
     from fundusrt.bundle import Bundle
     from fundusrt.engine_cache import EngineCache

@@ -11,6 +11,7 @@ import enum
 import hashlib
 import json
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -48,6 +49,7 @@ def fake_tensorrt(release: str) -> Any:
 
     class ILogger(Strict):
         Severity = trt.Severity
+        log: Any
 
         def __init__(self) -> None:
             self._made = True
@@ -69,6 +71,11 @@ def fake_tensorrt(release: str) -> Any:
             self.name, self.type = name, kind
 
     class INetworkDefinition(Strict):
+        _inputs: Any
+        _outputs: Any
+        _layers: Any
+        _parser: Any
+
         def __init__(self, builder: Any, flags: int) -> None:
             self._builder, self._flags = builder, flags
             self._parser: Any = None
@@ -236,9 +243,9 @@ def fake_tensorrt(release: str) -> Any:
             monitor = config.progress_monitor
             if monitor is not None:
                 require(getattr(monitor, "_made", False), "a monitor whose base was made")
-                monitor.phase_start("Building engine", None, 3)
-                going = all(monitor.step_complete("Building engine", step) for step in range(3))
-                monitor.phase_finish("Building engine")
+                printed(monitor.phase_start, "Building engine", None, 3)
+                going = all(printed(monitor.step_complete, "Building engine", step) for step in range(3))
+                printed(monitor.phase_finish, "Building engine")
                 if not going:
                     self._logger.log(trt.Severity.ERROR, "BuildCanceled")
                     return None
@@ -267,6 +274,15 @@ def fake_tensorrt(release: str) -> Any:
 
     add_runtime(trt, Strict, release, names_io=record["inspector_io"] == "Bindings")
     return trt
+
+
+def printed(hook: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a monitor's hook as the bindings do: what it raises is printed, and counts as False."""
+    try:
+        return hook(*arguments)
+    except Exception as error:
+        print(f"[ERROR] Exception caught in {hook.__name__}(): {error}")
+        return False
 
 
 def require(holds: bool, what: str) -> None:

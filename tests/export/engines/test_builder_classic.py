@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,23 +91,6 @@ def test_the_report(tensorrt: TensorRT) -> None:
     assert (report.parsed_layers, report.activation_bytes, report.weight_bytes) == (4, 4096, 128)
     assert report.plan_bytes > 100
     assert report.to_dict()["generated_kernels"] == 0
-
-
-def test_timings_are_kept_for_the_next_build(tensorrt: TensorRT, tmp_path: Path) -> None:
-    file = tmp_path / "timing.cache"
-    trt = tensorrt.module
-    built(tensorrt, timing_cache=file)
-    built(tensorrt, timing_cache=file)
-    assert len(trt.timed) == 1
-    built(tensorrt, network(seed=1), timing_cache=file)
-    built(tensorrt, network(), timing_cache=file)
-    assert len(trt.timed) == 2
-    other = file.read_text().replace(tensorrt.version, "9.9.9")
-    for unusable in (other, "torn"):  # another release's, or half a file: timed again, not refused
-        file.write_text(unusable)
-        trt.timed.clear()
-        built(tensorrt, timing_cache=file)
-        assert len(trt.timed) == 1
 
 
 def test_an_unsupported_operator_is_named(tensorrt: TensorRT) -> None:
