@@ -112,7 +112,9 @@ def export_bundle(
     reports: dict[str, bytes] = {}
     if system.reduced:
         require_holding(rungs)  # before the long search for layers
-        reduced = reduce_variants(system.variants(), contents, draft, further, threads=threads, progress=progress)
+        reduced = reduce_variants(
+            system.variants(), contents, draft, further, golden=images[0], threads=threads, progress=progress
+        )
         for rung in reduced.rungs:
             rungs.append(rung)
             progress(summary(rung))

@@ -55,6 +55,7 @@ def reduce_variants(
     manifest: AnyManifest,
     images: Sequence[FundusImage],
     *,
+    golden: FundusImage,
     threads: int | None = None,
     progress: Progress,
 ) -> ReducedVariants:
@@ -65,6 +66,7 @@ def reduce_variants(
         contents: the fp32 ONNX files.
         manifest: how an image becomes the networks' inputs, and what is cut from their answers.
         images: real ones; every third is held out (`HELD_OUT_EVERY`).
+        golden: the bundle's own, on which `fundusrt verify` measures again: R4 has to hold on it too.
         threads: of ONNX Runtime.
         progress: called with a line per step.
 
@@ -73,6 +75,7 @@ def reduce_variants(
         PrecisionError: a network that misses its limit in a precision whatever stays in float32.
     """
     calibration, held_out = _divided(images, manifest)
+    judged_on = {"": held_out, "golden image, ": _windows([golden], manifest)}
     made: dict[str, bytes] = {}
     reports: dict[str, bytes] = {}
     figures: dict[ReducedPrecision, list[Measurement]] = {}
@@ -81,7 +84,7 @@ def reduce_variants(
         tiles, judged = (np.concatenate(list(part.feeds(name).values())) for part in (calibration, held_out))
         for file, (target, precision) in variants.reductions().items():
             exact = contents[variants.file(target)]
-            agreement = _Agreement(name, file, exact, precision, manifest, held_out, threads)
+            agreement = _Agreement(name, file, exact, precision, manifest, judged_on, threads)
             judge = _judge(exact, manifest, judged, precision, threads, agreement)
             result = to_precision(
                 exact, precision, tiles, task=manifest.task, judge=judge, threads=threads, progress=progress
@@ -96,7 +99,7 @@ def reduce_variants(
         Rung(
             name=f"precision-{precision}",
             compares=LADDER[f"precision-{precision}"].compares,
-            inputs=held_out.hashes(),
+            inputs={name: digest for part in judged_on.values() for name, digest in part.hashes().items()},
             measurements=tuple(measurements),
         )
         for precision, measurements in figures.items()
@@ -150,22 +153,31 @@ class _Agreement:
         exact: bytes,
         precision: ReducedPrecision,
         manifest: AnyManifest,
-        inputs: ParityInputs,
+        inputs: Mapping[str, ParityInputs],
         threads: int | None,
     ) -> None:
         self._file, self._precision, self._threads = file, precision, threads
         self._threshold = system_of(manifest).threshold(manifest)
-        self._feeds = inputs.feeds(network)
-        self._windows = list(inputs.windows[network].values())
+        self._feeds = {label: part.feeds(network) for label, part in inputs.items()}
+        self._windows = {label: list(part.windows[network].values()) for label, part in inputs.items()}
         self._truth = self._answers(exact)
 
     def __call__(self, candidate: bytes) -> list[Measurement]:
         made = self._answers(rounded_twin(candidate))
-        return precision_figures(
-            self._precision, self._truth, made, self._windows, threshold=self._threshold, network=self._file
-        )
+        return [
+            figure
+            for label, windows in self._windows.items()
+            for figure in precision_figures(
+                self._precision,
+                self._truth[label],
+                made[label],
+                windows,
+                threshold=self._threshold,
+                network=f"{label}{self._file}",
+            )
+        ]
 
-    def _answers(self, content: bytes) -> Array:
+    def _answers(self, content: bytes) -> dict[str, Array]:
         session = OnnxRuntimeSession(measurable(content), source=self._file, threads=self._threads)
         with contextlib.closing(session):
-            return answers(session, self._feeds)
+            return {label: answers(session, feeds) for label, feeds in self._feeds.items()}

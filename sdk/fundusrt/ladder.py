@@ -87,9 +87,7 @@ def _precision(
     }
 
 
-_WHERE_PRECISION = (
-    "export, on held-out images; `verify --precision` in the runtime, on the golden image, but for the drop"
-)
+_WHERE_PRECISION = "export, on held-out images and the golden one; `verify --precision` in the runtime, on the golden one, without the drop"
 
 LADDER: dict[str, RungKind] = {
     "wavelet-matrix": RungKind(

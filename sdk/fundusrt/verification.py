@@ -126,14 +126,16 @@ def _compare(bundle: Bundle, source: str, backend: str, device: str, precision: 
 
 
 def _reduced(bundle: Bundle, backend: str, precision: str, answers: Mapping[str, GoldenAnswer]) -> Comparison:
-    """Compare each network's answer with the recorded one of float32; the certificate has held-out images' figures."""
+    """Compare each network's answer with the recorded one of float32."""
     name, threshold = f"precision-{precision}", system_of(bundle.manifest).threshold(bundle.manifest)
     figures: list[Measurement] = []
     for network, answer in answers.items():
         variants = bundle.manifest.networks[network].variants
         (file,) = (each.file for each in variants if (each.target, each.precision) == (backend, precision))
         truth, made, window = answer.expected[None], answer.made[None], [answer.window]
-        figures += precision_figures(precision, truth, made, window, threshold=threshold, network=file)
+        figures += precision_figures(
+            precision, truth, made, window, threshold=threshold, network=f"golden image, {file}"
+        )
     compares = f"golden float32 answers and this machine's in {precision}"
     return Comparison(name, compares, tuple(Figure(each, (name, each.metric)) for each in figures))
 

@@ -86,7 +86,7 @@ def test_its_rung_is_certified(bundle: Path) -> None:
     for precision in ("fp16", "bf16", "int8"):
         figures = [each.metric for each in rungs[f"precision-{precision}"].measurements]
         assert figures[0] == f"segmentation-{precision}.onnx: Dice drop against the float32 mask"
-        assert len(rungs[f"precision-{precision}"].inputs) == 8
+        assert len(rungs[f"precision-{precision}"].inputs) == 9  # held out, and the golden image
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
@@ -110,7 +110,7 @@ def test_verify_measures_it_against_the_golden_vectors_of_float32(bundle: Path, 
     names = ["99.9th percentile of |difference|", "cosine", "share of the field turned, further than 0.02 from the",
              "share of the field turned, within 0.02", "lesions found, 64 to", "lesions found, 1024 px"]  # fmt: skip
     for figure, certified, name in zip(rung.measurements, rung.certified, names, strict=True):
-        assert figure.metric.startswith(f"segmentation-{precision}.onnx: {name}")
+        assert figure.metric.startswith(f"golden image, segmentation-{precision}.onnx: {name}")
         assert isinstance(certified, Measurement)
         assert (certified.metric, certified.bound) == (figure.metric, figure.bound)
     assert rung.measurements[0].value > 1e-6  # the reduced network really ran
