@@ -87,7 +87,10 @@ def _precision(
     }
 
 
-_WHERE_PRECISION = "export, on held-out images and the golden one; `verify --precision` in the runtime, on the golden one, without the drop"
+_WHERE_PRECISION = (
+    "export, on held-out images and the golden one; `verify --precision` in the runtime on the golden one, without the"
+    " drop"
+)
 
 LADDER: dict[str, RungKind] = {
     "wavelet-matrix": RungKind(
