@@ -86,6 +86,24 @@ def test_interrupted_and_continued_equals_uninterrupted(
     )
 
 
+def test_compiled_networks_learn_the_same(
+    folder: Path, cache: Path, tmp_path: Path, tiny_config: Make, monkeypatch: Any
+) -> None:
+    compiled: list[str] = []
+    original = torch.nn.Module.compile
+    monkeypatch.setattr(
+        torch.nn.Module, "compile", lambda self, **kw: (compiled.append(kw["backend"]), original(self, **kw))[1]
+    )
+    plain, fused = (
+        trainer.train(tiny_config(*settings, "optim.epochs=1"), folder, tmp_path / name, cache=cache).path
+        for name, settings in (("plain", []), ("fused", ["run.compile=aot_eager"]))
+    )
+    assert compiled == ["aot_eager"] * 2  # both branches, in the second run alone
+    assert weights(fused).keys() == weights(plain).keys()
+    for name, value in weights(plain).items():
+        torch.testing.assert_close(weights(fused)[name], value, rtol=1e-4, atol=1e-5)
+
+
 def test_loader_processes_change_nothing(folder: Path, cache: Path, tmp_path: Path, tiny_config: Make) -> None:
     runs = [
         trainer.train(tiny_config(f"run.workers={n}", "optim.epochs=1"), folder, tmp_path / str(n), cache=cache).path

@@ -17,9 +17,25 @@ from fundusrt_training.run_folder import RunFolder
 from fundusrt_training.systems.resumable import ResumableModule
 from fundusrt_training.systems.task import Task
 
-__all__ = ["KeepRun", "RecordSteps", "StopInTime", "StopOnInterrupt", "ValidateImages"]
+__all__ = ["CompileNetworks", "KeepRun", "RecordSteps", "StopInTime", "StopOnInterrupt", "ValidateImages"]
 
 logger = logging.getLogger(__name__)
+
+
+class CompileNetworks(Callback):
+    """Has `torch.compile` prepare each network, in the process that trains it; names of weights stay.
+
+    Args:
+        backend: name of the compiler.
+    """
+
+    def __init__(self, backend: str) -> None:
+        self.backend = backend
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Ask for it; the work is done at the first step."""
+        for network in _resumable(pl_module).parts().values():
+            network.compile(backend=self.backend)
 
 
 class RecordSteps(Callback):

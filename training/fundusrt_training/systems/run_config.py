@@ -23,6 +23,8 @@ class RunConfig:
         val_every: epochs between validations.
         log_every: steps between logged values.
         save_every: epochs between resumable checkpoints.
+        compile: backend with which `torch.compile` prepares the networks, such as `inductor`, or null for none: it
+            fuses normalisation and activation, which pays on a GPU; the first step waits for it.
     """
 
     seed: int = 0
@@ -33,6 +35,7 @@ class RunConfig:
     val_every: int = 1
     log_every: int = 1
     save_every: int = 1
+    compile: Literal["inductor", "aot_eager"] | None = None
 
     def __post_init__(self) -> None:
         for name in ("val_every", "log_every", "save_every"):
