@@ -3,7 +3,7 @@
 Both branches run once an image; every combination is then scored on the same two maps: mean Dice, HD95
 and ASD in px. Choose on validation images, report on test images.
 
-    python -m benchmarks.fusion_weights CHECKPOINT DATA [--weights 0.5,0.6,0.7] [--thresholds 0.5] [--threads 2]
+    python -m benchmarks.fusion_weights CHECKPOINT DATA [--weights 0.5,0.6,0.7] [--thresholds 0.5] [--device cuda]
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--thresholds", type=_numbers, default=THRESHOLDS)
     parser.add_argument("--cache", type=Path, default=None)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"), help="where the networks run")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
 
@@ -47,6 +48,7 @@ def main() -> None:
     config = CmwnetConfig.from_dict(settings)
     module = CmwnetModule(config)
     module.load_weights(state)
+    module.to(options.device)
     pipeline = torch_pipeline(config, module.large, module.small)
     chosen = pipeline.manifest.postprocess
     scores: dict[Choice, list[Scores]] = {
@@ -81,6 +83,7 @@ def main() -> None:
     print(f"best Dice: {_text(best)}: {means[best]['dice']:.4f}")
     figures = {
         "question": __doc__.splitlines()[0],
+        "networks_ran_on": str(options.device),
         "images": len(next(iter(scores.values()))),
         "means": {_text(each): value for each, value in means.items()},
     }

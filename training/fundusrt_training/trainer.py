@@ -21,7 +21,14 @@ from fundusrt_training.data.working_image import default_cache, file_sha256
 from fundusrt_training.errors import ResumeError
 from fundusrt_training.hardware import Hardware, LogFromWorker, check_hardware, make_strategy, worker_error
 from fundusrt_training.rank_share import rank_share
-from fundusrt_training.run_callbacks import CompileNetworks, KeepRun, RecordSteps, StopInTime, StopOnInterrupt, ValidateImages
+from fundusrt_training.run_callbacks import (
+    CompileNetworks,
+    KeepRun,
+    RecordSteps,
+    StopInTime,
+    StopOnInterrupt,
+    ValidateImages,
+)
 from fundusrt_training.run_folder import RunFolder
 from fundusrt_training.systems.registry import make_task
 from fundusrt_training.systems.task import Task
