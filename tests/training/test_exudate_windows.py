@@ -13,7 +13,14 @@ from PIL import Image
 from fundusrt.errors import UsageError
 from fundusrt_training.data.camera import CameraAugmentation, through_another_camera
 from fundusrt_training.data.exudates import read_exudates
-from fundusrt_training.data.exudates.pairs import ExudateAugmentation, ExudatePairs, PairConfig, PairDraw, window
+from fundusrt_training.data.exudates.pairs import (
+    ExudateAugmentation,
+    ExudatePairs,
+    PairConfig,
+    PairDraw,
+    network_input,
+    window,
+)
 from fundusrt_training.systems.ss_maf_config import SsMafConfig
 from fundusrt_training.systems.ss_maf_task import SsMafTask
 
@@ -81,7 +88,9 @@ def test_green_is_the_green_channel_and_grey_stays_grey(folder: Path) -> None:
     lr = ExudatePairs([case], config, STILL)[PairDraw(0, None)]["lr"]
     assert isinstance(lr, torch.Tensor)
     green = np.asarray(Image.open(case.image))[..., 1] / 255.0
-    np.testing.assert_allclose(lr.numpy(), np.broadcast_to(green, (3, 90, 120)), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(lr.numpy(), green[None], rtol=0, atol=1e-6)
+    seen = network_input(case, config, divisor=2)
+    np.testing.assert_allclose(seen.numpy(), np.broadcast_to(green, (3, 90, 120)), rtol=0, atol=1e-6)
 
 
 def test_every_photograph_is_seen_as_often_as_asked(folder: Path) -> None:

@@ -49,7 +49,9 @@ def test_a_run_leaves_everything_that_is_needed(exudates: Path, tmp_path: Path, 
     SsMafModule(SsMafConfig.from_dict(config)).load_weights(state)
 
 
-@pytest.mark.parametrize("settings", [(), ("net.stream=unet",), ("run.precision=bf16",)])
+@pytest.mark.parametrize(
+    "settings", [(), ("net.stream=unet",), ("run.precision=bf16",), ("data.channels=green", "run.workers=1")]
+)
 def test_interrupted_and_continued_equals_uninterrupted(
     exudates: Path, tmp_path: Path, tiny_ss_maf: Make, settings: tuple[str, ...]
 ) -> None:

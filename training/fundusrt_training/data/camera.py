@@ -48,7 +48,9 @@ class CameraAugmentation:
 
 
 def through_another_camera(photograph: Photograph, config: CameraAugmentation, seed: tuple[int, ...]) -> Photograph:
-    """Return the (H, W, 3) uint8 RGB photograph as another camera might have taken it; `seed` decides all.
+    """Return the (H, W, C) uint8 photograph, RGB or one grey plane, as another camera might have taken it.
+
+    `seed` decides all, and the same for a grey plane as for that plane three times.
 
     A pixel that is black stays black but for blur, so that what lies outside the field of view is not lit.
     """
@@ -68,7 +70,8 @@ def through_another_camera(photograph: Photograph, config: CameraAugmentation, s
     if light:
         x *= (1.0 + config.light * _plane(height, width, 2.0 * np.pi * angle))[..., None]
     if soft:
-        x = np.asarray(cv2.GaussianBlur(x, (0, 0), max(1e-3, config.blur * sigma * max(height, width) / 1000.0)))
+        sigma = max(1e-3, config.blur * sigma * max(height, width) / 1000.0)
+        x = np.asarray(cv2.GaussianBlur(x, (0, 0), sigma)).reshape(x.shape)
     if noisy:
         grain = random.standard_normal((height, width), np.float32) * np.float32(config.noise * level / 255.0)
         x += np.where(black, np.float32(0.0), grain)[..., None]
