@@ -11,6 +11,8 @@ import torch
 from PIL import Image
 
 from fundusrt.errors import UsageError
+from fundusrt_training.data.camera import CameraAugmentation, through_another_camera
+from fundusrt_training.data.exudates import pairs as pairs_module
 from fundusrt_training.data.exudates import read_exudates
 from fundusrt_training.data.exudates.pairs import (
     ExudateAugmentation,
@@ -18,6 +20,7 @@ from fundusrt_training.data.exudates.pairs import (
     PairConfig,
     PairDraw,
     augment,
+    window,
 )
 from fundusrt_training.losses.ss_maf import SsMafLossConfig, ss_maf_losses
 from fundusrt_training.models.ss_maf import SsMaf, SsMafConfig, SsMafOutputs
@@ -46,7 +49,7 @@ def test_a_pair(folder: Path) -> None:
     assert isinstance(hr, torch.Tensor)
     assert isinstance(labels, torch.Tensor)
     assert (lr.shape, hr.shape, labels.shape) == ((3, 32, 48), (3, 64, 96), (64, 96))
-    assert (lr.dtype, hr.dtype, labels.dtype) == (torch.float32, torch.float32, torch.int64)
+    assert (lr.dtype, hr.dtype, labels.dtype) == (torch.float32, torch.float32, torch.uint8)
     np.testing.assert_allclose(hr[:, 0, 0], [120 / 127.5 - 1, 60 / 127.5 - 1, 30 / 127.5 - 1], rtol=0, atol=1e-6)
     green = hr[1] > 0.0  # between 60 and 200
     assert float((green == (labels == 1)).float().mean()) > 0.98
@@ -80,6 +83,49 @@ def test_colour_changes_leave_the_mask_alone(folder: Path) -> None:
     assert shapes == flips
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_grey_photograph_is_worked_on_as_one_plane_with_the_same_result(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    plane = random.integers(0, 256, (90, 120), np.uint8)
+    mask = plane > 250
+    camera = CameraAugmentation(p=0.7)
+    results: list[np.ndarray] = []
+    for planes in (1, 3):
+        grey = through_another_camera(np.repeat(plane[..., None], planes, axis=2), camera, (seed, 2))
+        moved, moved_mask = augment(grey, mask, ExudateAugmentation(p=0.7), (seed,))
+        part, labels = window(moved, moved_mask, (48, 64), 0.5, (seed, 3))
+        assert part.shape == (48, 64, planes)
+        results += [np.broadcast_to(part, (48, 64, 3)), labels]
+    np.testing.assert_array_equal(results[0], results[2])
+    np.testing.assert_array_equal(results[1], results[3])
+    assert not np.array_equal(results[0][..., 0], plane[:48, :64])
+
+
+def test_photographs_that_are_kept_are_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files: list[Path] = []
+    read = pairs_module.read_image
+    monkeypatch.setattr(pairs_module, "read_image", lambda path: (files.append(path), read(path))[1])
+    cases = read_exudates(folder)
+    one = 120 * 180 * (3 + 1)
+    turns = [PairDraw(0, (1,)), PairDraw(1, (2,)), PairDraw(0, (3,)), PairDraw(1, (4,))]
+    found: list[list[bytes]] = []
+    for keep, expected in ((0, "abab"), (one, "abb"), (2 * one, "ab")):
+        pairs, augmentation = [], ExudateAugmentation(p=1.0)
+        data = ExudatePairs(cases, SMALL, augmentation, CameraAugmentation(p=1.0), keep=keep)
+        for draw in turns:
+            pair: Any = data[draw]
+            pairs.append(pair["hr"].numpy().tobytes() + pair["labels"].numpy().tobytes())
+        assert "".join(path.stem for path in files) == expected
+        found.append(pairs)
+        files.clear()
+    assert found[0] == found[1] == found[2]
+    data = ExudatePairs(cases, SMALL, STILL, keep=2 * one)
+    data.read_ahead()
+    files.clear()
+    assert data[PairDraw(1, None)]["name"] == "b"
+    assert not files
+
+
 def test_the_objective_falls_on_one_pair(folder: Path) -> None:
     torch.manual_seed(0)
     pairs = ExudatePairs(read_exudates(folder), SMALL, STILL)
@@ -91,7 +137,7 @@ def test_the_objective_falls_on_one_pair(folder: Path) -> None:
     for _ in range(30):
         outputs = network(lr)
         assert isinstance(outputs, SsMafOutputs)
-        terms = ss_maf_losses(outputs, labels, hr, SsMafLossConfig())
+        terms = ss_maf_losses(outputs, labels.long(), hr, SsMafLossConfig())
         assert set(terms) == {"seg", "sr", "fused_seg", "fused_sr", "loss"}
         optimizer.zero_grad()
         terms["loss"].backward()

@@ -13,7 +13,14 @@ from PIL import Image
 from fundusrt.errors import UsageError
 from fundusrt_training.data.camera import CameraAugmentation, through_another_camera
 from fundusrt_training.data.exudates import read_exudates
-from fundusrt_training.data.exudates.pairs import ExudateAugmentation, ExudatePairs, PairConfig, PairDraw, window
+from fundusrt_training.data.exudates.pairs import (
+    ExudateAugmentation,
+    ExudatePairs,
+    PairConfig,
+    PairDraw,
+    network_input,
+    window,
+)
 from fundusrt_training.systems.ss_maf_config import SsMafConfig
 from fundusrt_training.systems.ss_maf_task import SsMafTask
 
@@ -81,7 +88,9 @@ def test_green_is_the_green_channel_and_grey_stays_grey(folder: Path) -> None:
     lr = ExudatePairs([case], config, STILL)[PairDraw(0, None)]["lr"]
     assert isinstance(lr, torch.Tensor)
     green = np.asarray(Image.open(case.image))[..., 1] / 255.0
-    np.testing.assert_allclose(lr.numpy(), np.broadcast_to(green, (3, 90, 120)), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(lr.numpy(), green[None], rtol=0, atol=1e-6)
+    seen = network_input(case, config, divisor=2)
+    np.testing.assert_allclose(seen.numpy(), np.broadcast_to(green, (3, 90, 120)), rtol=0, atol=1e-6)
 
 
 def test_every_photograph_is_seen_as_often_as_asked(folder: Path) -> None:
@@ -159,3 +168,24 @@ def test_light_and_gamma_by_their_formulas() -> None:
 def test_refused_configuration(make: Any, text: str) -> None:
     with pytest.raises(UsageError, match=text):
         make()
+
+
+def test_reflexes_are_soft_and_leave_the_other_changes_as_they_were() -> None:
+    pixels = np.full((400, 500, 1), 60, np.uint8)
+    pixels[:, :50] = 0
+    alone = CameraAugmentation(p=1.0, gamma=0.0, gain=0.0, light=0.0, blur=0.0, noise=0.0, reflex=100.0)
+    shares: list[float] = []
+    for seed in range(20):
+        lit = through_another_camera(pixels, alone, (seed,))[..., 0].astype(int)
+        assert not lit[:, :50].any()
+        assert lit[:, 50:].min() >= 60
+        shares.append(float((lit[:, 50:] > 65).mean()))
+        inside = lit[:, 50:]
+        # a Gaussian of sigma s falls by at most 0.61 of its height over s; the smallest s is 5 px, six may overlap
+        assert max(np.abs(np.diff(inside, axis=axis)).max() for axis in (0, 1)) <= 6 * 0.61 * 100 / 5
+    assert 0.01 < np.mean(shares) < 0.6
+    assert len(set(shares)) > 15
+    usual, more = CameraAugmentation(p=1.0), CameraAugmentation(p=1.0, reflex=1e-9)
+    np.testing.assert_array_equal(
+        through_another_camera(pixels, usual, (3,)), through_another_camera(pixels, more, (3,))
+    )

@@ -49,7 +49,9 @@ def test_a_run_leaves_everything_that_is_needed(exudates: Path, tmp_path: Path, 
     SsMafModule(SsMafConfig.from_dict(config)).load_weights(state)
 
 
-@pytest.mark.parametrize("settings", [(), ("net.stream=unet",), ("run.precision=bf16",)])
+@pytest.mark.parametrize(
+    "settings", [(), ("net.stream=unet",), ("run.precision=bf16",), ("data.channels=green", "run.workers=1")]
+)
 def test_interrupted_and_continued_equals_uninterrupted(
     exudates: Path, tmp_path: Path, tiny_ss_maf: Make, settings: tuple[str, ...]
 ) -> None:
@@ -115,6 +117,8 @@ def test_refusals(exudates: Path, tmp_path: Path, tiny_ss_maf: Make) -> None:
         (("optim.lr=0",), r"optim\.lr: got 0"),
         (("optim.grad_clip=0",), r"optim\.grad_clip: got 0"),
         (("optim.poly=-1",), r"optim\.poly: got -1"),
+        (("run.keep_mib=-1",), r"run\.keep_mib: got -1; expected 0 or more"),
+        (("camera.reflex=300",), r"camera\.reflex: got 300"),
     ],
 )
 def test_refused_configuration(tiny_ss_maf: Make, settings: tuple[str, ...], text: str) -> None:

@@ -232,6 +232,8 @@ def _fit(run: RunFolder, task: Task, best: float, limits: Limits, hardware: Hard
     with warnings.catch_warnings():
         # Lightning advises more loader processes; the loader only copies windows out of memory maps.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        # Loader processes cannot outlive an epoch: its plan is its own loader.
+        warnings.filterwarnings("ignore", message=".*persistent_workers.*")
         # Lightning 2.6 uses a class that torch 2.13 renames.
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
         try:

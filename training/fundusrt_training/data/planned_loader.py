@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import cv2
 from torch.utils.data import DataLoader, Dataset
 
 __all__ = ["planned_loader"]
@@ -29,4 +30,11 @@ def planned_loader(
         batch_sampler=batches,  # pyright: ignore (PyTorch declares indices; any items will do)
         collate_fn=collate,
         num_workers=workers,
+        worker_init_fn=_one_thread,
     )
+
+
+def _one_thread(worker: int) -> None:
+    """Keep OpenCV from one thread a core in each loader process; PyTorch sees to its own."""
+    del worker
+    cv2.setNumThreads(1)

@@ -27,7 +27,7 @@ def class_weights(labels: Tensor, classes: int, beta: float) -> Tensor:
         classes: number of classes.
         beta: 0 (all weigh 1) to below 1.
     """
-    count = torch.bincount(labels.flatten(), minlength=classes).double()
+    count = torch.stack([(labels == index).sum() for index in range(classes)]).double()  # bincount waits for a GPU
     weights = (1.0 - beta) / (1.0 - beta**count)
     return torch.where(count > 0, weights, torch.zeros_like(weights)).float()
 

@@ -19,6 +19,7 @@ class RunConfig:
         precision: `fp32`, or `bf16` autocast (CMWNet: needs unet.wavelet_form haar_identity).
         channels_last: memory layout; 1.8 times faster on CPU.
         workers: loader processes; 0 loads in the training process.
+        keep_mib: MiB of decoded photographs that SS-MAF keeps in memory between epochs; the others are read each time.
         val_images: validation images scored by the full pipeline each time; 0 means all.
         val_every: epochs between validations.
         log_every: steps between logged values.
@@ -31,6 +32,7 @@ class RunConfig:
     precision: Literal["fp32", "bf16"] = "fp32"
     channels_last: bool = True
     workers: int = 0
+    keep_mib: int = 512
     val_images: int = 4
     val_every: int = 1
     log_every: int = 1
@@ -41,6 +43,9 @@ class RunConfig:
         for name in ("val_every", "log_every", "save_every"):
             if getattr(self, name) < 1:
                 raise UsageError(f"run.{name}", got=getattr(self, name), expected="at least 1")
+        for name in ("workers", "keep_mib"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"run.{name}", got=getattr(self, name), expected="0 or more")
         if self.seed < 0:
             raise UsageError("run.seed", got=self.seed, expected="0 or more")
         if self.val_images < 0:

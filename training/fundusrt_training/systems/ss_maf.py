@@ -46,10 +46,11 @@ class SsMafModule(ResumableModule):
     def step_losses(self, batch: ExudateBatch) -> tuple[dict[str, Tensor], dict[str, float]]:
         """Return the terms of the objective that the stream has."""
         enabled = self.config.run.precision == "bf16"
-        with torch.autocast(batch["lr"].device.type, dtype=torch.bfloat16, enabled=enabled):
-            outputs = self.network(batch["lr"])
+        lr, hr = (batch[name].expand(-1, 3, -1, -1) for name in ("lr", "hr"))
+        with torch.autocast(lr.device.type, dtype=torch.bfloat16, enabled=enabled):
+            outputs = self.network(lr)
         assert isinstance(outputs, SsMafOutputs), "a network in training returns all it has"
-        labels, hr = batch["labels"], batch["hr"]
+        labels = batch["labels"].long()
         if outputs.seg.shape[2:] != labels.shape[1:]:  # stream `unet` answers at the input's size
             size = (outputs.seg.shape[2], outputs.seg.shape[3])
             labels = F.interpolate(labels[:, None].float(), size, mode="nearest")[:, 0].long()

@@ -55,7 +55,7 @@ class SsMafTask(Task):
         self.module.load_weights(state)
 
     def prepare(self, data: Path, val: Path | None, cache: Path) -> None:
-        """Find the images; they are read when their turn comes, so nothing is cached."""
+        """Find the images; they are read when their turn comes, and the first `run.keep_mib` of them then kept."""
         del cache
         config = self.config
         refuse_two_validations(val, config.split.fold)
@@ -70,7 +70,8 @@ class SsMafTask(Task):
                 expected=f"at least one batch, {config.optim.batch}",
                 fix="lower optim.batch",
             )
-        self._pairs = ExudatePairs(self._cases, config.data, config.aug, config.camera)
+        keep = config.run.keep_mib * 2**20
+        self._pairs = ExudatePairs(self._cases, config.data, config.aug, config.camera, keep=keep)
 
     def hashes(self) -> dict[str, dict[str, Any]]:
         """Return the hashes of photographs and annotations."""
@@ -98,6 +99,8 @@ class SsMafTask(Task):
             PairDraw(int(case) % len(self._cases), (seed, 2, epoch, int(place))) for place, case in enumerate(order)
         ]
         batches = [draws[i * batch : (i + 1) * batch] for i in range(start, self.steps_per_epoch)]
+        if self.config.run.workers:
+            self._pairs.read_ahead()  # loader processes begin anew with every epoch
         return planned_loader(self._pairs, batches, self.config.run.workers)
 
     @property

@@ -3,7 +3,8 @@
     photograph, mask -> augment at full size [-> window] -> HR: cubic (mask nearest) -> (x - mean) / std
                                                          -> LR: cubic, of the same augmented photograph
 
-A pair is a pure function of its case and its seed.
+A pair is a pure function of its case and its seed. A grey photograph is worked on as one plane, and where the network
+sees one plane three times (`channels` `green`), one plane is handed on: a third of the work and of what moves.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from torch.utils.data import Dataset
 from fundusrt.errors import UsageError
 from fundusrt.image import read_image
 from fundusrt.preprocess import to_8_bit
-from fundusrt_training.data.augmentation import AugmentationConfig, draw_augmentation, jitter
+from fundusrt_training.data.augmentation import AugmentationConfig, AugmentationDraw, draw_augmentation, jitter
 from fundusrt_training.data.camera import CameraAugmentation, through_another_camera
 from fundusrt_training.data.exudates.case import ExudateCase, Mask
 
@@ -126,9 +127,9 @@ class ExudateBatch(TypedDict):
     """One step's data.
 
     Keys:
-        lr: (N, 3, h, w) float32, normalised.
-        hr: (N, 3, H, W) float32, normalised.
-        labels: (N, H, W) int64, 1 where exudates are.
+        lr: (N, C, h, w) float32, normalised; C is 1 with `channels` `green`, which the network sees three times, or 3.
+        hr: (N, C, H, W) float32, normalised; the same C.
+        labels: (N, H, W) uint8, 1 where exudates are.
         name: names of the cases.
     """
 
@@ -147,6 +148,7 @@ class ExudatePairs(Dataset[dict[str, "Tensor | str"]]):
         augmentation: strengths.
         camera: what else may change, as between cameras.
         divisor: sides of an input are multiples of it.
+        keep: bytes of decoded photographs and masks that are kept in memory; the others are read at every turn.
     """
 
     def __init__(
@@ -156,19 +158,22 @@ class ExudatePairs(Dataset[dict[str, "Tensor | str"]]):
         augmentation: ExudateAugmentation,
         camera: CameraAugmentation | None = None,
         divisor: int = 16,
+        keep: int = 0,
     ) -> None:
         self.cases = cases
         self.config = config
         self.augmentation = augmentation
         self.camera = camera or CameraAugmentation()
         self.divisor = divisor
+        self._kept: dict[int, tuple[Photograph, Mask]] = {}
+        self._room = keep
 
     def __len__(self) -> int:
         return len(self.cases)
 
     def __getitem__(self, draw: PairDraw) -> dict[str, Tensor | str]:
         case, config = self.cases[draw.case], self.config
-        photograph, mask = _colour(case), case.mask()
+        photograph, mask = self._read(draw.case)
         lr, hr = config.lr, config.hr
         if draw.seed is not None:
             photograph = through_another_camera(photograph, self.camera, (*draw.seed, 2))
@@ -183,25 +188,42 @@ class ExudatePairs(Dataset[dict[str, "Tensor | str"]]):
         return {
             "lr": _normal(_resize(photograph, lr, cv2.INTER_CUBIC), config),
             "hr": _normal(_resize(photograph, hr, cv2.INTER_CUBIC), config),
-            "labels": torch.from_numpy(labels.astype(np.int64)),
+            "labels": torch.from_numpy(labels),
             "name": case.name,
         }
+
+    def read_ahead(self) -> None:
+        """Read all that is kept, so that processes forked from this one need not."""
+        for index in range(len(self.cases)):
+            self._read(index)
+            if self._room <= 0:
+                return
+
+    def _read(self, index: int) -> tuple[Photograph, Mask]:
+        if index in self._kept:
+            return self._kept[index]
+        photograph, mask = _pixels(self.cases[index]), self.cases[index].mask()
+        self._room -= photograph.nbytes + mask.nbytes
+        if self._room >= 0:
+            photograph.flags.writeable = mask.flags.writeable = False
+            self._kept[index] = photograph, mask
+        return photograph, mask
 
 
 def network_input(case: ExudateCase, config: PairConfig, divisor: int = 16) -> Tensor:
     """Return what the network sees of a whole case, (3, h, w) float32, not augmented; `PairConfig.input_size`."""
-    photograph = _colour(case)
+    photograph = _pixels(case)
     size = config.input_size(photograph.shape[0], photograph.shape[1], divisor)
-    return _normal(_resize(_seen(photograph, config), size, cv2.INTER_CUBIC), config)
+    return _normal(_resize(_seen(photograph, config), size, cv2.INTER_CUBIC), config).expand(3, -1, -1)
 
 
 def augment(
     photograph: Photograph, mask: Mask, config: ExudateAugmentation, seed: tuple[int, ...]
 ) -> tuple[Photograph, Mask]:
-    """Return the (H, W, 3) uint8 photograph and its (H, W) bool mask, changed alike; black comes in from outside.
+    """Return the (H, W, C) uint8 photograph and its (H, W) bool mask, changed alike; black comes in from outside.
 
     Args:
-        photograph: RGB.
+        photograph: RGB, or one grey plane.
         mask: its exudates.
         config: strengths.
         seed: of this pair.
@@ -212,9 +234,7 @@ def augment(
     scale = (1.0 + config.zoom) ** random.uniform(-1.0, 1.0)
     if colour:
         changes = draw_augmentation(AugmentationConfig(hflip=0.0, jitter=config.jitter), (*seed, 1))
-        pixels = torch.from_numpy(photograph.transpose(2, 0, 1).astype(np.float32) / np.float32(255.0))
-        changed = jitter(pixels, changes, float(pixels.mean())).numpy().transpose(1, 2, 0)
-        photograph = np.floor(changed * 255.0 + 0.5).astype(np.uint8)
+        photograph = _jittered(photograph, changes)
     if across:
         photograph, mask = photograph[:, ::-1], mask[:, ::-1]
     if down:
@@ -225,7 +245,7 @@ def augment(
         matrix[:, 2] += dx * width, dy * height
         photograph = np.asarray(
             cv2.warpAffine(np.ascontiguousarray(photograph), matrix, (width, height), flags=cv2.INTER_LINEAR), np.uint8
-        )
+        ).reshape(photograph.shape)
         moved = cv2.warpAffine(mask.astype(np.uint8), matrix, (width, height), flags=cv2.INTER_NEAREST)
         mask = np.asarray(moved) > 0
     return np.ascontiguousarray(photograph), np.ascontiguousarray(mask)
@@ -234,10 +254,10 @@ def augment(
 def window(
     photograph: Photograph, mask: Mask, size: tuple[int, int], marked: float, seed: tuple[int, ...]
 ) -> tuple[Photograph, Mask]:
-    """Return a random window of (H, W, 3) photograph and (H, W) mask; what lies outside them is black and unmarked.
+    """Return a random window of (H, W, C) photograph and (H, W) mask; what lies outside them is black and unmarked.
 
     Args:
-        photograph: RGB.
+        photograph: RGB, or one grey plane.
         mask: its exudates.
         size: (height, width) of the window in px.
         marked: probability that it holds a marked pixel, drawn from all of them, anywhere within; where there is none,
@@ -255,16 +275,30 @@ def window(
         top, left = min(max(top, 0), max(0, height - rows)), min(max(left, 0), max(0, width - columns))
     else:
         top, left = int(v * (max(0, height - rows) + 1)), int(u * (max(0, width - columns) + 1))
-    out, labels = np.zeros((rows, columns, 3), np.uint8), np.zeros((rows, columns), np.bool_)
+    out, labels = np.zeros((rows, columns, photograph.shape[2]), np.uint8), np.zeros((rows, columns), np.bool_)
     part = photograph[top : top + rows, left : left + columns]
     out[: part.shape[0], : part.shape[1]] = part
     labels[: part.shape[0], : part.shape[1]] = mask[top : top + rows, left : left + columns]
     return out, labels
 
 
+def _jittered(photograph: Photograph, changes: AugmentationDraw) -> Photograph:
+    """Return the (H, W, C) photograph with other colours. A grey one has 256 of them: each is changed once."""
+    if photograph.shape[2] == 1:
+        levels = torch.arange(256, dtype=torch.float32)[None, None] / 255.0
+        changed = jitter(levels, changes, float(photograph.mean()) / 255.0).numpy()
+        table = np.floor(changed[0, 0] * 255.0 + 0.5).astype(np.uint8)
+        return table[photograph]
+    pixels = torch.from_numpy(photograph.transpose(2, 0, 1).astype(np.float32) / np.float32(255.0))
+    changed = jitter(pixels, changes, float(pixels.mean())).numpy().transpose(1, 2, 0)
+    return np.floor(changed * 255.0 + 0.5).astype(np.uint8)
+
+
 def _seen(photograph: Photograph, config: PairConfig) -> Photograph:
-    """Return the channels the network sees, (H, W, 3)."""
-    return np.repeat(photograph[..., 1:2], 3, axis=2) if config.channels == "green" else photograph
+    """Return the planes the network sees, (H, W, 3), or (H, W, 1) where all three are one."""
+    if config.channels == "green":
+        return photograph if photograph.shape[2] == 1 else photograph[..., 1:2]
+    return np.repeat(photograph, 3, axis=2) if photograph.shape[2] == 1 else photograph
 
 
 def _normal(photograph: Photograph, config: PairConfig) -> Tensor:
@@ -272,11 +306,13 @@ def _normal(photograph: Photograph, config: PairConfig) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1).astype(np.float32)))
 
 
-def _colour(case: ExudateCase) -> Photograph:
-    """Return the photograph as (H, W, 3) RGB uint8; grey is repeated."""
+def _pixels(case: ExudateCase) -> Photograph:
+    """Return the photograph, uint8: (H, W, 3) RGB, or (H, W, 1) where it is grey."""
     pixels = to_8_bit(read_image(case.image).pixels)
-    return np.repeat(pixels[..., None], 3, axis=2) if pixels.ndim == 2 else pixels
+    return np.array(pixels[..., None] if pixels.ndim == 2 else pixels)
 
 
 def _resize(pixels: npt.NDArray[np.uint8], size: tuple[int, int], interpolation: int) -> npt.NDArray[np.uint8]:
-    return np.asarray(cv2.resize(pixels, (size[1], size[0]), interpolation=interpolation), np.uint8)
+    """Return (H, W) or (H, W, C) pixels at another size (height, width)."""
+    resized = cv2.resize(np.ascontiguousarray(pixels), (size[1], size[0]), interpolation=interpolation)
+    return np.asarray(resized, np.uint8).reshape(*size, *pixels.shape[2:])
