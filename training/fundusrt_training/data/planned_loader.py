@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
-__all__ = ["planned_loader"]
+__all__ = ["planned_loader", "shuffled_passes"]
+
+
+def shuffled_passes(items: int, passes: int, seed: tuple[int, ...]) -> list[int]:
+    """Return `passes` permutations of the first whole numbers below `items`, one after the other."""
+    random = np.random.default_rng(seed)
+    return np.concatenate([random.permutation(items) for _ in range(passes)]).tolist()
 
 
 def planned_loader(

@@ -83,11 +83,11 @@ class ResumableModule(LightningModule, ABC):
 
     def _over_ranks(self, terms: dict[str, Tensor], weight: float) -> dict[str, float]:
         """Return the terms of the whole batch's loss: this process's own, or the weighted mean over all processes."""
-        if not self.loss_weights:
-            return {name: float(value.detach()) for name, value in terms.items()}
-        values = torch.stack([value.detach().float() for value in terms.values()]) * weight
-        whole = cast(Tensor, self.trainer.strategy.reduce(values, reduce_op="mean"))
-        return dict(zip(terms, whole.tolist(), strict=True))
+        # together: on a GPU, each number that is read waits for all work before it
+        values = torch.stack([value.detach().float() for value in terms.values()])
+        if self.loss_weights:
+            values = cast(Tensor, self.trainer.strategy.reduce(values * weight, reduce_op="mean"))
+        return dict(zip(terms, values.tolist(), strict=True))
 
     def before_step(self) -> None:
         """Do what a system does before an optimiser step."""
