@@ -5,7 +5,7 @@ network that has seen none of them; AUC, accuracy and IoU inside the field of vi
 bootstrap interval of the AUC. The paper's table has DRIVE's official test set, whose vessels are not public in every
 copy of the data: name a set the vessel network was not trained on.
 
-    python -m benchmarks.enhanced_vessels VESSEL_CHECKPOINT DATA [--bundle enhance] [--count 3]
+    python -m benchmarks.enhanced_vessels VESSEL_CHECKPOINT DATA [--bundle enhance ...] [--count 3]
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("vessels", type=Path)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--bundle", default="enhance")
+    parser.add_argument("--bundle", action="append", help="name or file, several times; default: enhance")
     parser.add_argument("--count", type=int, default=3, help="degradations of each photograph")
     parser.add_argument("--cache", type=Path, default=None)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -56,16 +57,18 @@ def main() -> None:
     module = VesselModule(config)
     module.load_weights(state)
     side = config.data.side
-    pipeline = fundusrt.load(options.bundle, threads=options.threads)
+    pipelines = {
+        Path(name).stem: fundusrt.load(name, threads=options.threads) for name in options.bundle or ["enhance"]
+    }
 
-    def by_bundle(pixels: Bytes, fov: Fov) -> Bytes:
-        return pipeline(dataclasses.replace(fundusrt.from_array(pixels), fov=fov)).image
+    def by_bundle(name: str, pixels: Bytes, fov: Fov) -> Bytes:
+        return pipelines[name](dataclasses.replace(fundusrt.from_array(pixels), fov=fov)).image
 
     ways: dict[str, Callable[[Bytes, Fov], Bytes]] = {
         "degraded": lambda pixels, fov: pixels,
         "CLAHE (Setiawan)": lambda pixels, fov: enhance_by_clahe(pixels),
         "dark channel prior": lambda pixels, fov: enhance_by_dark_channel(pixels),
-        options.bundle: by_bundle,
+        **{name: partial(by_bundle, name) for name in pipelines},
     }
     scores: dict[str, list[VesselScores]] = {way: [] for way in ("clean", *ways)}
     for index, case in enumerate(read_vessels(options.data)):
@@ -94,7 +97,7 @@ def main() -> None:
     figures = {
         "question": __doc__.splitlines()[0],
         "vessel_checkpoint_sha256": file_sha256(options.vessels),
-        "bundle": f"{pipeline.manifest.name} {pipeline.manifest.version}",
+        "bundles": {name: f"{each.manifest.name} {each.manifest.version}" for name, each in pipelines.items()},
         "side_px": side,
         "rows": rows,
     }

@@ -103,3 +103,15 @@ def test_float32_loses_nothing_where_the_attention_is_tiny(steepness: int, scale
 def test_no_attention_at_all_is_finite() -> None:
     out = attention_guided_filter(*(draw(1, 2, 6, 6, seed=s) for s in (0, 1, 2)), torch.zeros(1, 1, 6, 6))
     assert bool(torch.isfinite(out).all())
+
+
+def test_half_precision_is_filtered_in_float32() -> None:
+    random = torch.Generator().manual_seed(4)
+    guide, low, attention = (
+        torch.rand(2, channels, side, side, generator=random).bfloat16() for channels, side in ((4, 16), (4, 8), (1, 8))
+    )
+    guide_low = guide[..., ::2, ::2]
+    found = attention_guided_filter(guide_low, low, guide, attention)
+    wide = attention_guided_filter(guide_low.float(), low.float(), guide.float(), attention.float())
+    assert found.dtype == torch.float32
+    assert torch.equal(found, wide)

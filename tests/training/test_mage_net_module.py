@@ -191,6 +191,18 @@ def test_most_systems_take_no_others_weights() -> None:
         VesselTask(VESSEL).start_from_other("mage-net", {}, {})
 
 
+def test_bf16_gives_nearly_the_losses_of_fp32() -> None:
+    batch = random_batch(0, unlabelled=5)
+    found = [
+        MageNetModule(tiny_config(f"run.precision={precision}")).step_losses(batch)[0] for precision in ("fp32", "bf16")
+    ]
+    for name, value in found[0].items():
+        assert found[1][name].dtype == torch.float32
+        torch.testing.assert_close(found[1][name], value, rtol=0.05, atol=1e-3)
+    assert any(not torch.equal(found[0][name], found[1][name]) for name in found[0])
+    found[1]["loss"].backward()
+
+
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
@@ -203,7 +215,9 @@ def test_most_systems_take_no_others_weights() -> None:
         (("net.rsp.classes=3",), r"net\.rsp\.classes: got 3"),
         (("loss.char_weight=0", "loss.edge_weight=0"), "loss: got every weight of the enhancement loss 0"),
         (("net.stages=1", "loss.stage_weights=[0,1]"), "loss: got every weight of the enhancement loss 0"),
-        (("run.precision=bf16",), r"run\.precision: got bf16"),
+        (("data.passes=0",), r"data\.passes: got 0"),
+        (("data.degradations=0",), r"data\.degradations: got 0; expected at least 1, or null"),
+        (("data.vessels_first=true",), r"data\.vessels_first: got true without data\.vessel_checkpoint"),
         (("export.weights=best",), r'export\.weights: got "best"; expected teacher, student'),
     ],
 )

@@ -66,7 +66,14 @@ def test_a_run_leaves_everything_that_is_needed(eyes: Path, cache: Path, tmp_pat
     MageNetModule(MageNetConfig.from_dict(config)).load_weights(state)
 
 
-@pytest.mark.parametrize("settings", [(), ("teacher.enabled=false", "loss.seg_weight=0", "run.channels_last=true")])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        (),
+        ("teacher.enabled=false", "loss.seg_weight=0", "run.channels_last=true"),
+        ("data.passes=2", "data.labelled=5", "data.degradations=2", "run.precision=bf16"),
+    ],
+)
 def test_interrupted_and_continued_equals_uninterrupted(
     eyes: Path, cache: Path, tmp_path: Path, settings: tuple[str, ...]
 ) -> None:
@@ -96,6 +103,28 @@ def test_the_teacher_is_the_mean_of_the_students_at_first(eyes: Path, cache: Pat
         torch.testing.assert_close(value, mean, rtol=1e-5, atol=1e-7)
         moved = max(moved, float((value - students[-1][name]).abs().max()))
     assert moved > 1e-3
+
+
+def test_more_passes_than_one_in_an_epoch(eyes: Path, cache: Path, tmp_path: Path) -> None:
+    task = MageNetTask(tiny_config("data.passes=3", "data.labelled=7", "data.unlabelled=0"))
+    task.prepare(eyes, None, cache)
+    assert task.steps_per_epoch == 2  # 15 of five photographs; the last one is dropped
+    (first, second) = task.loader(0, 0)
+    names = [*first["name"], *second["name"]]
+    assert [sorted(names[start : start + 5]) for start in (0, 5)] == [[f"eye{index}" for index in range(5)]] * 2
+    assert [batch["name"] for batch in task.loader(0, 1)] == [second["name"]]
+
+
+def test_the_structure_module_may_begin_as_the_vessel_network(tmp_path: Path) -> None:
+    vessel = VesselModule(VesselConfig(net=tiny_config().net.rsp))
+    file = tmp_path / "vessel.safetensors"
+    save_checkpoint(file, vessel.weights(), vessel.config.to_dict(), system="vessel")
+    settings = (f"data.vessel_checkpoint={file}", "data.vessels_first=true")
+    found = part_of(MageNetTask(tiny_config(*settings)).module.weights(), "student.rsp")
+    expected = part_of(vessel.weights(), "network")
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    MageNetTask(tiny_config(*settings, "net.use_rsp=false"))  # nothing to begin: no structure module
 
 
 def test_a_run_begins_with_a_vessel_network(eyes: Path, cache: Path, tmp_path: Path) -> None:
@@ -182,3 +211,13 @@ def test_the_command_and_the_suggested_configuration(eyes: Path, cache: Path, tm
     networks = [MageNetConfig.from_dict(json.loads(file.read_text())).net for file in files]
     # Each begins with the weights of the one before, which may split the image otherwise.
     assert len({dataclasses.replace(network, split="none") for network in networks}) == 1
+
+
+def test_the_configurations_for_a_gpu() -> None:
+    folder = Path(__file__).parents[2] / "training" / "configs"
+    table, shipped, vessel = (
+        json.loads((folder / f"{name}-gpu.json").read_text()) for name in ("table-mage-6", "mage-net", "vessel")
+    )
+    # The table's structure module can begin as the vessel network.
+    assert MageNetConfig.from_dict(table).net.rsp == VesselConfig.from_dict(vessel).net
+    assert MageNetConfig.from_dict(shipped).net.split == "none"

@@ -6,9 +6,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
+import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
-__all__ = ["planned_loader"]
+__all__ = ["planned_loader", "shuffled_passes"]
+
+
+def shuffled_passes(items: int, passes: int, seed: tuple[int, ...]) -> list[int]:
+    """Return `passes` permutations of the first whole numbers below `items`, one after the other."""
+    random = np.random.default_rng(seed)
+    return np.concatenate([random.permutation(items) for _ in range(passes)]).tolist()
 
 
 def planned_loader(

@@ -34,6 +34,8 @@ def attention_guided_filter(
     The sum over the attention is taken per image; the authors take it over the batch, which makes an image's result
     depend on its neighbours and agrees for a batch of one.
 
+    It divides small numbers, for which bfloat16 has too few digits: whatever arrives is filtered in float32.
+
     Args:
         guide_low: x (N, C, h, w), the guide at the size of `low`.
         low: y (N, C, h, w).
@@ -42,7 +44,8 @@ def attention_guided_filter(
         radius: r of the window.
         eps: regularises A.
     """
-    x, y, a = guide_low, low, attention.abs() + _FLOOR
+    x, y, guide, attention = (_wide(each) for each in (guide_low, low, guide, attention))
+    a = attention.abs() + _FLOOR
     count = _window_count(x, radius)  # N: (1, 1, h, w)
     t = a / a.sum(dim=(1, 2, 3), keepdim=True)  # (N, 1, h, w)
     mean_a = window_mean(a, radius)
@@ -54,6 +57,11 @@ def attention_guided_filter(
     offset = (mean_ay - slope * mean_ax) / mean_a  # b: (N, C, h, w)
     slope, offset = (resize(window_mean(each, radius), guide) for each in (slope, offset))
     return slope * guide + offset  # (N, C, H, W)
+
+
+def _wide(x: Tensor) -> Tensor:
+    """Return float32 of half precision; float32 and float64 stay as they are."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def _window_count(x: Tensor, radius: int) -> Tensor:

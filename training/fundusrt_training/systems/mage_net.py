@@ -6,6 +6,7 @@ L = L_sup(student(x), target) + mu(t) L_con(student(u), teacher(u + noise)),    
 from __future__ import annotations
 
 import dataclasses
+from typing import cast
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from fundusrt.errors import UsageError
 from fundusrt_training.data.enhancement import PairBatch
 from fundusrt_training.losses.mage_net import mage_losses
 from fundusrt_training.models.ag_net import AgNetConfig
-from fundusrt_training.models.mage_net import MageConfig, MageNet
+from fundusrt_training.models.mage_net import MageConfig, MageNet, MageOutputs
 from fundusrt_training.systems.adam_config import adam
 from fundusrt_training.systems.initial_weights import refuse_other_network
 from fundusrt_training.systems.mage_net_config import MageNetConfig
@@ -61,13 +62,16 @@ class MageNetModule(ResumableModule):
 
     def step_losses(self, batch: PairBatch) -> tuple[dict[str, Tensor], dict[str, float]]:
         """Return the terms of L_sup, `sup`, `con` where there are bad photographs, and L, `loss`; further mu."""
-        terms = mage_losses(self.student(batch["image"]), batch["target"], batch.get("vessels"), self.config.loss)
+        terms = mage_losses(
+            self._run(self.student, batch["image"]), batch["target"], batch.get("vessels"), self.config.loss
+        )
         terms["sup"] = terms["loss"]
         bad = batch.get("unlabelled")
         if bad is None or self.teacher is None:
             return terms, {}
         teacher, step = self.config.teacher, self.progress.step
-        terms["con"] = consistency(self.student(bad), self.teacher(noisy(bad, teacher, self._noise(step))))
+        seen_by_teacher = noisy(bad, teacher, self._noise(step))
+        terms["con"] = consistency(self._run(self.student, bad), self._run(self.teacher, seen_by_teacher))
         mu = ramp(step, self.steps, teacher)
         return terms | {"loss": terms["sup"] + mu * terms["con"]}, {"mu": mu}
 
@@ -126,6 +130,12 @@ class MageNetModule(ResumableModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Adam over the student; the rate falls with every step."""
         return adam(self.student.parameters(), self.config.optim, self.steps)
+
+    def _run(self, network: nn.Module, images: Tensor) -> MageOutputs:
+        """Run student or teacher in the run's precision; stages' images are float32, for the input is added to them."""
+        bf16 = self.config.run.precision == "bf16"
+        with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=bf16):
+            return cast(MageOutputs, network(images))
 
     def _noise(self, step: int) -> torch.Generator:
         """Return where the noise of a step comes from."""

@@ -19,7 +19,7 @@ from fundusrt_training.models.mage_net import MageConfig
 from fundusrt_training.systems.adam_config import AdamConfig
 from fundusrt_training.systems.mean_teacher import TeacherConfig
 from fundusrt_training.systems.run_config import RunConfig
-from fundusrt_training.systems.vessel_config import check_side, refuse_bf16
+from fundusrt_training.systems.vessel_config import check_side
 
 __all__ = ["EnhancementDataConfig", "MageExportConfig", "MageNetConfig"]
 
@@ -32,9 +32,12 @@ class EnhancementDataConfig:
         side: px of the square frame around the field of view (the paper's is lost).
         labelled: pairs per step; the last, incomplete batch of an epoch is dropped.
         unlabelled: real bad photographs per step; 0 uses none: a teacher then only averages the student's weights.
+        passes: times an epoch shows every good photograph; more than one where a batch is large beside their number.
+        degradations: of each good photograph, made beforehand and kept in the cache; null degrades it anew each time.
         flip: probability of either flip, of pairs and unlabelled photographs.
         vessel_checkpoint: weights of `fundusrt train vessel` that find the good photographs' vessels, once, as in the
             paper; null where the data bring them along in `vessels/`.
+        vessels_first: the structure module begins as that network, the paper's first phase, in networks that have one.
         vessel_threshold: probability from which on that network's answer is a vessel.
         degradation: ranges of the draws.
     """
@@ -42,8 +45,11 @@ class EnhancementDataConfig:
     side: int = 256
     labelled: int = 16
     unlabelled: int = 8
+    passes: int = 1
+    degradations: int | None = None
     flip: float = 0.5
     vessel_checkpoint: str | None = None
+    vessels_first: bool = False
     vessel_threshold: float = 0.5
     degradation: DegradationConfig = field(default_factory=DegradationConfig)
 
@@ -53,8 +59,16 @@ class EnhancementDataConfig:
             raise UsageError("data.labelled", got=self.labelled, expected="at least 1")
         if self.unlabelled < 0:
             raise UsageError("data.unlabelled", got=self.unlabelled, expected="0 or more")
+        if self.passes < 1:
+            raise UsageError("data.passes", got=self.passes, expected="at least 1")
+        if self.degradations is not None and self.degradations < 1:
+            raise UsageError("data.degradations", got=self.degradations, expected="at least 1, or null")
         if not 0 <= self.flip <= 1:
             raise UsageError("data.flip", got=self.flip, expected="a probability, 0 to 1")
+        if self.vessels_first and self.vessel_checkpoint is None:
+            raise UsageError(
+                "data.vessels_first", got="true without data.vessel_checkpoint", expected="the vessel network's weights"
+            )
         if not 0 < self.vessel_threshold < 1:
             raise UsageError("data.vessel_threshold", got=self.vessel_threshold, expected="between 0 and 1")
 
@@ -101,7 +115,6 @@ class MageNetConfig:
                 expected="something that compares images",
                 fix="raise loss.char_weight, loss.edge_weight or loss.stage_weights",
             )
-        refuse_bf16(self.run)
 
     @property
     def has_structure(self) -> bool:

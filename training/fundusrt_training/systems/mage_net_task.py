@@ -12,17 +12,19 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from fundusrt.errors import InvalidInput, UsageError
+from fundusrt_training.checkpoints import load_checkpoint
 from fundusrt_training.data.degradation import degrade_8_bit
 from fundusrt_training.data.enhancement import (
     EnhancementFiles,
     EnhancementPairs,
     PairBatch,
     PairDraw,
+    degraded_pool,
     pair_degradation,
     read_enhancement,
 )
 from fundusrt_training.data.framed_eye import FramedEye, frame_eyes, to_planes
-from fundusrt_training.data.planned_loader import planned_loader
+from fundusrt_training.data.planned_loader import planned_loader, shuffled_passes
 from fundusrt_training.data.split import split
 from fundusrt_training.enhancement_metrics import psnr, ssim
 from fundusrt_training.systems.mage_net import MageNetModule
@@ -58,6 +60,9 @@ class MageNetTask(Task):
         self._unlabelled: list[FramedEye] = []
         self._references: list[FramedEye] = []
         self._maps: VesselMaps | None = None
+        checkpoint = config.data.vessel_checkpoint
+        if config.data.vessels_first and config.has_structure and checkpoint is not None:
+            self.start_from_other("vessel", *load_checkpoint(Path(checkpoint)))
 
     @property
     def module(self) -> MageNetModule:
@@ -83,12 +88,12 @@ class MageNetTask(Task):
         clean, held_out = split(files.clean, config.split)
         if val is not None:
             held_out = read_enhancement(val).clean
-        if len(clean) < config.data.labelled:
+        if config.data.passes * len(clean) < config.data.labelled:
             raise InvalidInput(
                 data / "clean",
                 got=f"{len(clean)} training images",
                 expected=f"at least one batch, {config.data.labelled}",
-                fix="lower data.labelled",
+                fix="lower data.labelled, or raise data.passes",
             )
         wanted = config.run.val_images or len(held_out)
         self._clean = frame_eyes(clean, side, cache, log_preparation("clean"))
@@ -99,8 +104,11 @@ class MageNetTask(Task):
         if config.needs_vessels and config.data.vessel_checkpoint is not None:
             self._maps = VesselMaps(Path(config.data.vessel_checkpoint), config.data.vessel_threshold, cache)
             vessels = self._maps.find(clean, side, log_preparation("vessel"))
+        pool = None
+        if (count := config.data.degradations) is not None:
+            pool = degraded_pool(self._clean, count, config.data.degradation, config.camera, cache, config.run.workers)
         self._pairs = EnhancementPairs(
-            self._clean, self._unlabelled, config.data.degradation, config.data.flip, config.camera, vessels
+            self._clean, self._unlabelled, config.data.degradation, config.data.flip, config.camera, vessels, pool
         )
 
     def hashes(self) -> dict[str, dict[str, Any]]:
@@ -111,8 +119,8 @@ class MageNetTask(Task):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Every good photograph once; the last, incomplete batch is dropped."""
-        return len(self._clean) // self.config.data.labelled
+        """Every good photograph `passes` times; the last, incomplete batch is dropped."""
+        return self.config.data.passes * len(self._clean) // self.config.data.labelled
 
     def summary(self) -> str:
         """Return the numbers of photographs."""
@@ -123,7 +131,7 @@ class MageNetTask(Task):
     def loader(self, epoch: int, start: int) -> DataLoader[PairBatch]:
         """Return pairs in the epoch's own order, with bad photographs in passes of their own."""
         data, seed, steps = self.config.data, self.config.run.seed, self.steps_per_epoch
-        order = np.random.default_rng((seed, 1, epoch)).permutation(len(self._clean))
+        order = shuffled_passes(len(self._clean), data.passes, (seed, 1, epoch))
         pairs = [PairDraw(int(eye), (seed, 2, epoch, place)) for place, eye in enumerate(order)]
         bad = [
             PairDraw(eye, (seed, 4, epoch, place), unlabelled=True)
@@ -183,9 +191,8 @@ class MageNetTask(Task):
         """Return `count` indices of bad photographs: whole shuffled passes, then part of one."""
         if not self._unlabelled:
             return []
-        random = np.random.default_rng((self.config.run.seed, 3, epoch))
         passes = -(-count // len(self._unlabelled))
-        return np.concatenate([random.permutation(len(self._unlabelled)) for _ in range(passes)])[:count].tolist()
+        return shuffled_passes(len(self._unlabelled), passes, (self.config.run.seed, 3, epoch))[:count]
 
     def _check(self, data: Path, files: EnhancementFiles) -> None:
         """Raise UsageError where the folder lacks what the configuration needs, or brings it twice."""

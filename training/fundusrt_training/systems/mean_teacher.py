@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from fundusrt.errors import UsageError
 from fundusrt_training.models.mage_net import MageOutputs
@@ -78,8 +79,8 @@ class MeanTeacher(nn.Module):
     def follow(self, student: nn.Module, step: int) -> None:
         """Move towards the student after optimiser step `step` = 0, 1, ...; buffers are copied."""
         a = min(1.0 - 1.0 / (step + 1), self.config.decay) if self.config.warmup else self.config.decay
-        for mine, its in zip(self.network.parameters(), student.parameters(), strict=True):
-            mine.lerp_(its, 1.0 - a)
+        # all at once: on a GPU, hundreds of small tensors cost more to ask for than to move
+        get_ema_multi_avg_fn(a)(list(self.network.parameters()), list(student.parameters()), step)
         for mine, its in zip(self.network.buffers(), student.buffers(), strict=True):
             mine.copy_(its)
 
@@ -105,7 +106,7 @@ def consistency(student: MageOutputs, teacher: MageOutputs) -> Tensor:
     """
     images = [F.mse_loss(mine, its) for mine, its in zip(student.stages, teacher.stages, strict=True)]
     maps = [
-        F.mse_loss(mine.softmax(dim=1), its.softmax(dim=1))
+        F.mse_loss(mine.float().softmax(dim=1), its.float().softmax(dim=1))
         for mine, its in zip(_sides(student), _sides(teacher), strict=True)
     ]
     return torch.stack(images + maps).sum()

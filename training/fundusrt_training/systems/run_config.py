@@ -16,7 +16,8 @@ class RunConfig:
 
     Args:
         seed: of weights, data order, augmentation and every other draw.
-        precision: `fp32`, or `bf16` autocast (CMWNet: needs unet.wavelet_form haar_identity).
+        precision: `fp32`, or `bf16` autocast (CMWNet: needs unet.wavelet_form haar_identity; the guided filter
+            of MAGE-Net and the vessel network stays in fp32).
         channels_last: memory layout; 1.8 times faster on CPU.
         workers: loader processes; 0 loads in the training process.
         keep_mib: MiB of decoded photographs that SS-MAF keeps in memory between epochs; the others are read each time.

@@ -47,7 +47,9 @@ class VesselModule(ResumableModule):
 
     def step_losses(self, batch: VesselBatch) -> tuple[dict[str, Tensor], dict[str, float]]:
         """Return the cross-entropy of each output, `side1` (coarse) to `side4` and `average`, and their sum."""
-        maps = self.network(batch["image"]).maps
+        images, bf16 = batch["image"], self.config.run.precision == "bf16"
+        with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=bf16):
+            maps = self.network(images).maps
         names = (*(f"side{place}" for place in range(1, len(maps))), "average")
         terms = {name: vessel_cross_entropy(each, batch["vessels"]) for name, each in zip(names, maps, strict=True)}
         return terms | {"loss": torch.stack(list(terms.values())).sum()}, {}

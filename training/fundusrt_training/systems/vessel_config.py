@@ -13,7 +13,7 @@ from fundusrt_training.models.ag_net import MIN_SIDE_PX, AgNetConfig
 from fundusrt_training.systems.adam_config import AdamConfig
 from fundusrt_training.systems.run_config import RunConfig
 
-__all__ = ["VesselConfig", "VesselDataConfig", "check_side", "refuse_bf16"]
+__all__ = ["VesselConfig", "VesselDataConfig", "check_side"]
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,13 @@ class VesselDataConfig:
         side: px of the square frame around the field of view, that is, of the field's diameter.
         crop: px of the crops that are trained on, or null for whole frames.
         batch: crops per step; the last, incomplete batch of an epoch is dropped.
+        passes: crops of every photograph in an epoch.
     """
 
     side: int = 512
     crop: int | None = None
     batch: int = 4
+    passes: int = 1
 
     def __post_init__(self) -> None:
         check_side("data.side", self.side)
@@ -38,6 +40,8 @@ class VesselDataConfig:
                 raise UsageError("data.crop", got=self.crop, expected=f"at most data.side {self.side}")
         if self.batch < 1:
             raise UsageError("data.batch", got=self.batch, expected="at least 1")
+        if self.passes < 1:
+            raise UsageError("data.passes", got=self.passes, expected="at least 1")
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,6 @@ class VesselConfig:
             raise UsageError("net.in_channels", got=self.net.in_channels, expected="3: grey is repeated")
         if self.net.classes != 2:
             raise UsageError("net.classes", got=self.net.classes, expected="2: background and vessel")
-        refuse_bf16(self.run)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON data."""
@@ -76,9 +79,3 @@ def check_side(name: str, side: int) -> None:
     """Raise UsageError for a side that AG-Net cannot take."""
     if side % 16 or side < MIN_SIDE_PX:
         raise UsageError(name, got=side, expected=f"a multiple of 16, at least {MIN_SIDE_PX} px")
-
-
-def refuse_bf16(run: RunConfig) -> None:
-    """Raise UsageError: the guided filter divides small numbers, for which bfloat16 has too few digits."""
-    if run.precision != "fp32":
-        raise UsageError("run.precision", got=run.precision, expected="fp32: the guided filter needs its digits")

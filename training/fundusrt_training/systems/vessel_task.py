@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from fundusrt.errors import InvalidInput
 from fundusrt_training.data.framed_eye import FramedEye, frame_eyes
-from fundusrt_training.data.planned_loader import planned_loader
+from fundusrt_training.data.planned_loader import planned_loader, shuffled_passes
 from fundusrt_training.data.split import split
 from fundusrt_training.data.vessels import read_vessels
 from fundusrt_training.data.vessels.crops import CropDraw, VesselBatch, VesselCrops
@@ -60,12 +60,12 @@ class VesselTask(Task):
         files, held_out = split(read_vessels(data), config.split)
         if val is not None:
             held_out = read_vessels(val, "test")
-        if len(files) < config.data.batch:
+        if config.data.passes * len(files) < config.data.batch:
             raise InvalidInput(
                 data,
                 got=f"{len(files)} training images",
                 expected=f"at least one batch, {config.data.batch}",
-                fix="lower data.batch",
+                fix="lower data.batch, or raise data.passes",
             )
         wanted = config.run.val_images or len(held_out)
         side = config.data.side
@@ -80,8 +80,8 @@ class VesselTask(Task):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Every photograph once; the last, incomplete batch is dropped."""
-        return len(self._eyes) // self.config.data.batch
+        """Every photograph `passes` times; the last, incomplete batch is dropped."""
+        return self.config.data.passes * len(self._eyes) // self.config.data.batch
 
     def summary(self) -> str:
         """Return the number of photographs."""
@@ -90,7 +90,7 @@ class VesselTask(Task):
     def loader(self, epoch: int, start: int) -> DataLoader[VesselBatch]:
         """Return a crop of each photograph, in the epoch's own order."""
         seed, batch = self.config.run.seed, self.config.data.batch
-        order = np.random.default_rng((seed, 1, epoch)).permutation(len(self._eyes))
+        order = shuffled_passes(len(self._eyes), self.config.data.passes, (seed, 1, epoch))
         draws = [CropDraw(int(eye), (seed, 2, epoch, place)) for place, eye in enumerate(order)]
         batches = [draws[i * batch : (i + 1) * batch] for i in range(start, self.steps_per_epoch)]
         return planned_loader(self._crops, batches, self.config.run.workers)
