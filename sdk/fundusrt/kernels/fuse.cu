@@ -222,6 +222,7 @@ __device__ void walk(const float* __restrict__ small, const float* __restrict__ 
 
     in_small.fetch(small, small_rows[0].lower, even_rows);
     in_small.fetch(small, small_rows[1].lower, odd_rows);
+#pragma unroll 1
     for (int k = 0; k < count + 2; k += 2) {
         step(k, even_rows);
         step(k + 1, odd_rows);
@@ -245,6 +246,7 @@ frt_fuse(const float* __restrict__ small, const float* __restrict__ large, const
     const int count = static_cast<int>(frt::smaller<int64_t>(rows, height - top));
     const Map small_map = {small, grid_height, grid_width, tile_height, tile_width};
     const Map large_map = {large, large_height, large_width, large_height, large_width};
+#pragma unroll 1
     for (int k = static_cast<int>(threadIdx.x); k < count + 5; k += static_cast<int>(blockDim.x)) {
         const int64_t y = top - 1 + k;
         const bool seen = y >= 0 && y < height && k < count + 2;  // further ones are only looked at ahead of time
