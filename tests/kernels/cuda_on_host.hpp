@@ -1,7 +1,7 @@
-// The part of CUDA C++ that the kernels use, for an ordinary compiler: included before all.cu, it turns each kernel into
-// a host function. A grid runs block by block. The threads of a block are fibers that switch at barriers and votes, so
-// shared memory, __syncthreads and __ballot_sync mean what they mean on a GPU; a kernel without them runs as loops.
-// Not modelled: races, memory order, timing.
+// The part of CUDA C++ that the kernels use, for an ordinary compiler: included before all.cu, it turns each kernel
+// into a host function. A grid runs block by block. The threads of a block are fibers that switch at barriers and
+// votes, so shared memory, __syncthreads and __ballot_sync mean what they mean on a GPU; a kernel without them runs as
+// loops. Not modelled: races, memory order, timing.
 #pragma once
 
 #include <setjmp.h>

@@ -40,8 +40,8 @@ def picture(seed: int, height: int, width: int, channels: int, contrast: int) ->
     """Noise on a slope, with a black surround: long runs of one value, and histograms that are clipped."""
     random = np.random.default_rng(seed)
     shape = (height, width) if channels == 1 else (height, width, channels)
-    pixels = random.integers(0, contrast, shape) + np.linspace(0, 255 - contrast, width).reshape(1, -1, *[1] * (len(shape) - 2))
-    pixels = pixels.astype(np.uint8)
+    slope = np.linspace(0, 255 - contrast, width).reshape(1, -1, *shape[2:] and [1])
+    pixels = (random.integers(0, contrast, shape) + slope).astype(np.uint8)
     pixels[: height // 4] = 0
     if channels == 3:
         pixels[0, 0] = (1, 2, 3)  # never a grey image stored in colour
