@@ -33,7 +33,6 @@ OBJECTS = {
 ONLY_RTX = {"num_compute_capabilities", "set_compute_capability", "ComputeCapability"}
 FILES = (
     "build_config",
-    "build_log",
     "build_progress",
     "build_report",
     "builder",
