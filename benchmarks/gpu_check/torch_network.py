@@ -25,8 +25,8 @@ Tensor = torch.Tensor
 
 
 def _conv(x: Tensor, weight: Tensor, bias: Tensor | None = None, **given: Any) -> Tensor:
-    dilations = given.get("dilations", [1, 1])
-    return F.conv2d(x, weight, bias, given["strides"], _pads(given), dilations, given.get("group", 1))
+    strides, dilations = given.get("strides", [1, 1]), given.get("dilations", [1, 1])
+    return F.conv2d(x, weight, bias, strides, _pads(given), dilations, given.get("group", 1))
 
 
 def _reshape(x: Tensor, shape: Tensor, **given: Any) -> Tensor:
