@@ -99,12 +99,16 @@ def test_threads_have_lanes_of_their_own(device: CudaDevice) -> None:
 
 
 def test_a_lane_gives_its_memory_back(device: CudaDevice) -> None:
+    much, slack = 16 * 2**30, 8 * 2**30  # other programs may come and go meanwhile
     with device.current():
+        if device.free_memory()[0] < much + slack:
+            pytest.skip(f"{(much + slack) / 2**30:.0f} GiB of free device memory are needed")
         kernels = KernelModule(device)
         before = device.free_memory()[0]
         lane = Lane(device, kernels)
-        lane.array("much", (512 * 2**20,), np.uint8)
-        assert before - device.free_memory()[0] >= 500 * 2**20
+        lane.array("much", (much,), np.uint8)
+        taken = device.free_memory()[0]
+        assert before - taken > slack
         lane.close()
-        assert before - device.free_memory()[0] < 8 * 2**20
+        assert device.free_memory()[0] - taken > slack
         kernels.close()

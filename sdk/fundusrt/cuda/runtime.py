@@ -66,7 +66,11 @@ class CudaRuntime:
         self._change = threading.Condition()
         with device.current():
             self._kernels = KernelModule(device)
-            self.networks = dict(open_networks(device))
+            try:
+                self.networks = dict(open_networks(device))
+            except BaseException:
+                self._kernels.close()
+                raise
         try:
             with self.lease():  # makes the first lane: what refuses does so here, and the first image finds it warm
                 pass

@@ -292,6 +292,7 @@ class FakeDriver:
             return 400
         self.launches += 1
         for work in self.executables[executable.value]:
+            getattr(work, "began", lambda: None)()
             self.cuda.streams[stream.value].enqueue(work)
         return 0
 
