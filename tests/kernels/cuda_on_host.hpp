@@ -23,6 +23,12 @@ struct uint3 {
     unsigned x, y, z;
 };
 using dim3 = uint3;
+struct alignas(2) uchar2 {
+    unsigned char x, y;
+};
+struct alignas(8) float2 {
+    float x, y;
+};
 struct alignas(4) uchar4 {
     unsigned char x, y, z, w;
 };
@@ -33,6 +39,8 @@ struct alignas(16) float4 {
     float x, y, z, w;
 };
 
+inline uchar2 make_uchar2(unsigned char x, unsigned char y) { return {x, y}; }
+inline float2 make_float2(float x, float y) { return {x, y}; }
 inline uchar4 make_uchar4(unsigned char x, unsigned char y, unsigned char z, unsigned char w) { return {x, y, z, w}; }
 
 inline uint3 threadIdx, blockIdx, blockDim, gridDim;

@@ -28,12 +28,14 @@ frt_clahe_histograms(const uint8_t* src, int32_t stride, int64_t height, int64_t
     __syncthreads();
     const int64_t top = (blockIdx.y / grid) * tile_height, left = (blockIdx.y % grid) * tile_width;
     const int64_t runs = (tile_width + kRun - 1) / kRun;
+#pragma unroll 1
     for (int64_t job = frt::thread_index(); job < tile_height * runs; job += frt::thread_count()) {
         const int64_t row = job / runs, start = (job - row * runs) * kRun;
         const int64_t stop = frt::smaller(start + kRun, tile_width);
         const uint8_t* line = src + mirrored(top + row, height) * width * stride;
         int last = -1;
         uint32_t length = 0;
+#pragma unroll 1
         for (int64_t x = start; x < stop; ++x) {
             const int value = line[mirrored(left + x, width) * stride];
             if (value != last) {
@@ -94,6 +96,7 @@ frt_enhance_grey(const uint8_t* src, uint8_t* dst, int64_t height, int64_t width
     if (x0 >= width) return;
     const float inverse_height = 1.0f / static_cast<float>(tile_height), inverse_width = 1.0f / static_cast<float>(tile_width);
     const bool whole = width % 4 == 0;  // then every row starts on a multiple of 4 bytes
+#pragma unroll 1
     for (int64_t y = blockIdx.y; y < height; y += gridDim.y) {
         const frt::TilePair row = frt::tile_pair(y, inverse_height, grid);
         const uint8_t* from = src + y * width + x0;

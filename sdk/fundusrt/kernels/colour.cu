@@ -48,6 +48,7 @@ frt_enhance_lab(const uint8_t* lab, uint8_t* rgb, int64_t height, int64_t width,
     const int64_t x = frt::thread_index();
     if (x >= width) return;
     const frt::TilePair column = frt::tile_pair(x, 1.0f / static_cast<float>(tile_width), grid);
+#pragma unroll 1
     for (int64_t y = blockIdx.y; y < height; y += gridDim.y) {
         const int64_t i = 3 * (y * width + x);
         if (!frt::in_field(field, width, y, x)) {
@@ -74,6 +75,7 @@ extern "C" __global__ void __launch_bounds__(256)
 frt_enhance_rgb(const uint8_t* src, uint8_t* dst, int64_t height, int64_t width, const uint8_t* gamma, const uint8_t* field) {
     const int64_t x = frt::thread_index();
     if (x >= width) return;
+#pragma unroll 1
     for (int64_t y = blockIdx.y; y < height; y += gridDim.y) {
         const int64_t i = 3 * (y * width + x);
         const bool inside = frt::in_field(field, width, y, x);

@@ -5,11 +5,9 @@
 
 namespace {
 
-// floor((2 i + 1) n / (2 m)): the source pixel of target pixel i; in 32 bits where nothing can overflow, since 64-bit
-// division is an order of magnitude slower.
-__device__ inline int64_t nearest(int64_t i, int64_t n, int64_t m, bool narrow) {
-    if (narrow) return static_cast<uint32_t>(2 * i + 1) * static_cast<uint32_t>(n) / static_cast<uint32_t>(2 * m);
-    return (2 * i + 1) * n / (2 * m);
+// floor((2 i + 1) n / (2 m)): the source pixel of target pixel i. Unsigned, which divides faster.
+__device__ inline int64_t nearest(int64_t i, int64_t n, int64_t m) {
+    return static_cast<int64_t>(static_cast<uint64_t>((2 * i + 1) * n) / static_cast<uint64_t>(2 * m));
 }
 
 // ITU-R BT.601 luma as OpenCV rounds it, in units of 2^-15.
@@ -34,14 +32,13 @@ __device__ void gather(const uint8_t* src, Element* out, int64_t height, int64_t
     if (x0 >= tile || y >= tile) return;
     const int64_t columns = grid_width / tile, index = first + blockIdx.z;
     const bool padding = index >= columns * (grid_height / tile);
-    const bool narrow = (2 * grid_height) * height < (1LL << 32) && (2 * grid_width) * width < (1LL << 32);
     const int64_t top = index / columns * tile, left = index % columns * tile;
-    const int64_t row = padding ? 0 : nearest(top + y, height, grid_height, narrow);
+    const int64_t row = padding ? 0 : nearest(top + y, height, grid_height);
     uint8_t values[3][4] = {};
 #pragma unroll
     for (int k = 0; k < 4; ++k) {
         if (padding || x0 + k >= tile) continue;
-        const uint8_t* pixel = src + (row * width + nearest(left + x0 + k, width, grid_width, narrow)) * channels;
+        const uint8_t* pixel = src + (row * width + nearest(left + x0 + k, width, grid_width)) * channels;
         if (channels == 3 && planes == 3) {
             values[0][k] = pixel[0];
             values[1][k] = pixel[1];

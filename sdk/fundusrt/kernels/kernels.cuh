@@ -56,7 +56,7 @@ __global__ void frt_check_range(const float* values, int64_t count, float low, f
 __global__ void frt_stitch(const float* tiles, const float* window, float* map, int64_t height, int64_t width, int64_t tile,
                            int64_t rows, int64_t columns);
 
-// fuse.cu: grid (strips of 62 columns / 8, bands of `rows` rows)
+// fuse.cu: grid (strips of 60 columns / 8, bands of `rows` rows)
 __global__ void frt_fuse(const float* __restrict__ small, const float* __restrict__ large, const uint8_t* __restrict__ field,
                          uint8_t* __restrict__ mask, float* __restrict__ probability, int64_t height, int64_t width,
                          int64_t grid_height, int64_t grid_width, int64_t tile_height, int64_t tile_width,

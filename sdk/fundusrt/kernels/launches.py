@@ -28,7 +28,7 @@ __all__ = [
     "stitch",
 ]
 
-_STRIP = 62  # columns of a warp of frt_fuse
+_STRIP = 60  # columns of a warp of frt_fuse
 _ROWS = 32  # rows of a block of it: the two rows it sees besides cost 6 %
 _WARPS = THREADS // 32
 _ORDERS = {"cgnr_then_fuse": 0, "fuse_then_cgnr": 1, "cgnr_only": 2}

@@ -52,8 +52,10 @@ __device__ void shrink_area(const uint8_t* src, uint8_t* dst, int64_t height, in
     const Cover rows = cover(row, height, 1.0 / (static_cast<double>(target_height) / static_cast<double>(height)));
     const Cover columns = cover(column, width, 1.0 / (static_cast<double>(target_width) / static_cast<double>(width)));
     float sum[kChannels] = {};
+#pragma unroll 1
     for (int64_t y = rows.first; y < rows.last; ++y) {
         float line[kChannels] = {};
+#pragma unroll 1
         for (int64_t x = columns.first; x < columns.last; ++x) {
             const float weight = columns.weight(x);
 #pragma unroll
@@ -124,9 +126,12 @@ frt_shrink_blocks(const uint8_t* src, uint8_t* dst, int64_t height, int64_t widt
     const int64_t row = i / target_width, column = i - row * target_width;
     const int64_t rows = height / target_height, columns = width / target_width;
     const float scale = 1.0f / static_cast<float>(rows * columns);
+#pragma unroll 1
     for (int c = 0; c < channels; ++c) {
         int sum = 0;
+#pragma unroll 1
         for (int64_t y = row * rows; y < (row + 1) * rows; ++y)
+#pragma unroll 1
             for (int64_t x = column * columns; x < (column + 1) * columns; ++x) sum += src[(y * width + x) * channels + c];
         // A half is rounded up for 2 x 2 blocks, to the even number for all others.
         dst[i * channels + c] = rows == 2 && columns == 2 ? static_cast<uint8_t>((sum + 2) / 4)
@@ -142,6 +147,7 @@ frt_resize_linear(const uint8_t* src, uint8_t* dst, int64_t height, int64_t widt
     const int64_t row = i / target_width, column = i - row * target_width;
     const Pair rows = pair(row, height, target_height, by_area != 0, false);
     const Pair columns = pair(column, width, target_width, by_area != 0, true);
+#pragma unroll 1
     for (int c = 0; c < channels; ++c) {
         const uint8_t* upper = src + rows.low * width * channels + c;
         const uint8_t* lower = src + rows.high * width * channels + c;

@@ -36,10 +36,13 @@ frt_stitch(const float* tiles, const float* window, float* map, int64_t height, 
     const int64_t x = frt::thread_index();
     if (x >= width) return;
     const Covering across = covering(x, width, tile, columns);
+#pragma unroll 1
     for (int64_t y = blockIdx.y; y < height; y += gridDim.y) {
         const Covering down = covering(y, height, tile, rows);
         float sum = 0.0f, weights = 0.0f;
+#pragma unroll 1
         for (int64_t r = down.first; r <= down.last; ++r) {
+#pragma unroll 1
             for (int64_t c = across.first; c <= across.last; ++c) {
                 const int64_t place =
                     (y - start(r, height, tile, rows)) * tile + x - start(c, width, tile, columns);
