@@ -7,9 +7,10 @@ long as it works with it.
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -61,6 +62,7 @@ def cuda_device(ordinal: int = 0) -> CudaDevice:
         key = cuda, ordinal
         if key not in _DEVICES:
             _DEVICES[key] = CudaDevice(cuda, ordinal)
+            atexit.register(_DEVICES[key].release)
         return _DEVICES[key]
 
 
@@ -87,7 +89,7 @@ class CudaDevice:
                 f"GPU {ordinal}", got=str(error), expected="a GPU that answers", fix="run `nvidia-smi`"
             ) from error
 
-    @contextmanager
+    @contextlib.contextmanager
     def current(self) -> Generator[None]:
         """Make the context the calling thread's own for the block; what CUDA raises in it becomes an error of ours.
 
@@ -104,6 +106,12 @@ class CudaDevice:
             raise self._failed(error) from error
         finally:
             self.cuda.Context.pop()
+
+    def release(self) -> None:
+        """Give the primary context back at the end of the process; nothing may use the device afterwards."""
+        # PyCUDA would do it by itself, but with the call for contexts that are not primary, which fails.
+        with contextlib.suppress(self.cuda.Error):
+            self._context.detach()
 
     def free_memory(self) -> tuple[int, int]:
         """Return the free and the whole memory of the GPU in bytes; asked inside `current`."""

@@ -55,6 +55,9 @@ class FakeCuda:
             def push(self) -> None:
                 cuda.stack().append(self)
 
+            def detach(self) -> None:
+                self.retained = False
+
             @staticmethod
             def pop() -> None:
                 if not cuda.stack():
