@@ -41,10 +41,13 @@ class LeasedLane:
 class CudaRuntime:
     """The GPU's side of one pipeline; several threads may lease lanes.
 
+    All lanes are made, and each network runs once on each, before the constructor returns: what refuses does so then,
+    the first image finds everything warm, and no graph is captured while images are under way.
+
     Args:
         device: the GPU.
         open_networks: returns the networks by name; called once, inside the device's `current`.
-        lanes: most lanes at a time; a thread that finds none free waits.
+        lanes: images at a time; a thread that finds no lane free waits.
 
     Raises:
         BackendUnavailable: the GPU, its kernels or a network cannot be used.
@@ -59,24 +62,21 @@ class CudaRuntime:
     ) -> None:
         self.device = device
         self.lanes = lanes
-        self._free: list[LeasedLane] = []
+        self.networks: dict[str, DeviceNetwork] = {}
         self._made: list[LeasedLane] = []
-        self._making = 0
+        self._free: list[LeasedLane] = []
         self._closed = False
         self._change = threading.Condition()
         with device.current():
             self._kernels = KernelModule(device)
             try:
                 self.networks = dict(open_networks(device))
+                for _ in range(lanes):
+                    self._made.append(self._make())
             except BaseException:
-                self._kernels.close()
+                self._release()
                 raise
-        try:
-            with self.lease():  # makes the first lane: what refuses does so here, and the first image finds it warm
-                pass
-        except BaseException:
-            self.close()
-            raise
+        self._free = list(self._made)
 
     @contextmanager
     def lease(self, wait_s: float = _WAIT_S) -> Generator[LeasedLane]:
@@ -121,23 +121,24 @@ class CudaRuntime:
                 return
             self._closed = True
             self._change.notify_all()
-            self._change.wait_for(lambda: not self._making and len(self._free) == len(self._made), _WAIT_S)
-            lanes, self._free = self._made, []
-            self._made = []
+            self._change.wait_for(lambda: len(self._free) == len(self._made), _WAIT_S)
         with self.device.current():
-            for leased in lanes:
-                for network in leased.networks.values():
-                    network.close()
-                leased.lane.close()
-            for network in self.networks.values():
+            self._release()
+
+    def _release(self) -> None:
+        for leased in self._made:
+            for network in leased.networks.values():
                 network.close()
-            self._kernels.close()
+            leased.lane.close()
+        for network in self.networks.values():
+            network.close()
+        self._kernels.close()
+        self._made.clear()
+        self._free.clear()
 
     def _take(self, wait_s: float) -> LeasedLane:
         with self._change:
-            room = self._change.wait_for(
-                lambda: self._closed or bool(self._free) or len(self._made) + self._making < self.lanes, wait_s
-            )
+            room = self._change.wait_for(lambda: self._closed or bool(self._free), wait_s)
             if self._closed:
                 raise BackendUnavailable(
                     "GPU pipeline", got="a call after close()", expected="an open one", fix="load the pipeline again"
@@ -149,20 +150,7 @@ class CudaRuntime:
                     expected=f"one of {self.lanes}",
                     fix="load it with more lanes, or call it from fewer threads",
                 )
-            if self._free:
-                return self._free.pop()
-            self._making += 1
-        try:
-            leased = self._make()
-        except BaseException:
-            with self._change:
-                self._making -= 1
-                self._change.notify()
-            raise
-        with self._change:
-            self._making -= 1
-            self._made.append(leased)
-        return leased
+            return self._free.pop()
 
     def _make(self) -> LeasedLane:
         lane = Lane(self.device, self._kernels)
