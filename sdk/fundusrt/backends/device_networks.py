@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from fundusrt.backends.onnxruntime_gpu import GPU_PROVIDERS, OnnxRuntimeNetwork
+from fundusrt.backends.gpu_providers import GPU_PROVIDERS
+from fundusrt.backends.onnxruntime_gpu import OnnxRuntimeNetwork
 from fundusrt.backends.tensorrt import TensorRTNetwork
 from fundusrt.bundle import Bundle
 from fundusrt.cuda.driver import CudaDevice

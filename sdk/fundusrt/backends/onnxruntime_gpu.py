@@ -9,27 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from fundusrt.backends.gpu_providers import Provider
 from fundusrt.backends.onnxruntime import import_onnxruntime
 from fundusrt.cuda.arrays import DeviceArray
 from fundusrt.cuda.lane import Lane
 from fundusrt.engine_folder import private_folder
-from fundusrt.errors import BackendUnavailable, BundleError
+from fundusrt.errors import BackendUnavailable
 from fundusrt.manifest import NetworkSpec, TensorSpec
 
-__all__ = ["GPU_PROVIDERS", "OnnxRuntimeNetwork", "Provider"]
-
-Provider = Literal["CUDAExecutionProvider", "TensorrtExecutionProvider", "NvTensorRTRTXExecutionProvider"]
-
-GPU_PROVIDERS: dict[str, Provider] = {
-    "onnxruntime": "CUDAExecutionProvider",
-    "onnxruntime-tensorrt": "TensorrtExecutionProvider",
-    "onnxruntime-tensorrt-rtx": "NvTensorRTRTXExecutionProvider",
-}
-"""Provider by the name of the backend."""
+__all__ = ["OnnxRuntimeNetwork"]
 
 _PLUGINS: dict[str, str] = {"NvTensorRTRTXExecutionProvider": "onnxruntime-ep-nv-tensorrt-rtx"}
 
@@ -104,8 +96,7 @@ class OnnxRuntimeNetwork:
         """Make a session on a lane's stream, and run it until its CUDA graph, if it captures one, is there.
 
         Raises:
-            BundleError: the model is not accepted.
-            BackendUnavailable: the provider does not load, or does not take every node.
+            BackendUnavailable: the provider does not load, or does not take every node of the model.
         """
         arrays = [
             lane.array(f"{self._source}, {tensor.name}", (self._batch, *map(int, tensor.shape[1:])), np.float32)
@@ -122,11 +113,11 @@ class OnnxRuntimeNetwork:
         except BackendUnavailable:
             raise
         except Exception as error:  # as above
-            raise BundleError(
+            raise BackendUnavailable(
                 f"{self._source} on {self.name}",
                 got=f"ONNX Runtime {self._ort.__version__}: {_one_line(error)}",
-                expected="a model of which the provider takes every node",
-                fix="pass device='cpu', or another backend",
+                expected="a provider that loads and takes every node",
+                fix="run `fundusrt doctor`, or pass another backend",
             ) from error
         bound.notes = (refusal,)
         return bound

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fundusrt.errors import BackendUnavailable
-from fundusrt.kernels.launch import MOST_BLOCKS_Y, THREADS, Launch, blocks, f4, i4, i8, pointer, u4
+from fundusrt.kernels.launch import MOST_BLOCKS_Y, THREADS, Launch, blocks, f4, i4, i8, pointer
 from fundusrt.manifest import ClaheSpec, PostprocessSpec, PreprocessSpec, WholeImageSpec
 from fundusrt.tiling import TileGrid
 
