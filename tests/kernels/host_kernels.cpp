@@ -2,15 +2,17 @@
 // block, and pointers to the arguments, whose sizes and kinds it checks against the kernel's signature.
 #include "cuda_on_host.hpp"
 
-#include "all.cu"
-
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
+#include "all.cu"
+
 namespace {
 
 enum Result { kOk = 0, kUnknown = 1, kCount = 2, kDeadlock = 3, kArgument = 100 };
+
+uint3 first_block, last_block;  // half open: a part of a grid can be run alone
 
 template <typename T>
 constexpr char kind() {
@@ -36,9 +38,9 @@ int launch(void (*kernel)(A...), bool cooperates, void** arguments, const int* s
     ((wrong < 0 && (sizes[I] != static_cast<int>(sizeof(A)) || kinds[I] != kind<A>()) ? void(wrong = I) : void()), ...);
     if (wrong >= 0) return kArgument + wrong;
     Call<A...> call{kernel, {*static_cast<A*>(arguments[I])...}};
-    for (blockIdx.z = 0; blockIdx.z < gridDim.z; ++blockIdx.z)
-        for (blockIdx.y = 0; blockIdx.y < gridDim.y; ++blockIdx.y)
-            for (blockIdx.x = 0; blockIdx.x < gridDim.x; ++blockIdx.x) {
+    for (blockIdx.z = first_block.z; blockIdx.z < last_block.z; ++blockIdx.z)
+        for (blockIdx.y = first_block.y; blockIdx.y < last_block.y; ++blockIdx.y)
+            for (blockIdx.x = first_block.x; blockIdx.x < last_block.x; ++blockIdx.x) {
                 if (cooperates) {
                     if (!host::run_block(&Call<A...>::run, &call)) return kDeadlock;
                     continue;
@@ -57,9 +59,11 @@ int launch(void (*kernel)(A...), bool cooperates, void** arguments, const int* s
 
 }  // namespace
 
-extern "C" int host_launch(const char* name, const unsigned* grid, const unsigned* block, void** arguments, const int* sizes,
-                           const char* kinds, int count) {
+extern "C" int host_launch(const char* name, const unsigned* grid, const unsigned* first, const unsigned* last,
+                           const unsigned* block, void** arguments, const int* sizes, const char* kinds, int count) {
     gridDim = {grid[0], grid[1], grid[2]};
+    first_block = {first[0], first[1], first[2]};
+    last_block = {last[0], last[1], last[2]};
     blockDim = {block[0], block[1], block[2]};
 #define ALONE(kernel) \
     if (std::strcmp(name, #kernel) == 0) return launch(kernel, false, arguments, sizes, kinds, count)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-import shutil
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pytest
 
 from fundusrt.kernels.launch import Launch
 
@@ -20,7 +19,11 @@ SOURCES = HERE.parents[1] / "sdk" / "fundusrt" / "kernels"
 FLAGS = ("-std=c++17", "-O2", "-ffp-contract=off", "-fno-strict-aliasing", "-Wall", "-Wextra", "-Werror",
          "-Wno-unknown-pragmas", "-fPIC", "-shared")  # fmt: skip
 
-_KINDS = {"f": "f", "i": "i", "u": "u"}
+_ALIGNMENT = 64
+_GUARD_BYTES = 64
+_GUARD = 0xA5
+
+Block = tuple[int, int, int]
 
 
 class HostKernels:
@@ -30,23 +33,55 @@ class HostKernels:
         self._launch = ctypes.CDLL(str(library)).host_launch
         self._launch.restype = ctypes.c_int
 
-    def run(self, launches: Launch | Iterable[Launch]) -> None:
-        """Run each launch to its end; an argument that does not fit the kernel's signature is an error."""
+    def run(self, launches: Launch | Iterable[Launch], only: tuple[Block, Block] | None = None) -> None:
+        """Run each launch to its end; an argument that does not fit the kernel's signature is an error.
+
+        `only`: first and, half open, last block, to run a part of the grid.
+        """
         for launch in [launches] if isinstance(launches, Launch) else launches:
             values = [np.asarray(value).reshape(1) for value in launch.arguments]
             count = len(values)
-            pointers = (ctypes.c_void_p * count)(*(value.ctypes.data for value in values))
-            sizes = (ctypes.c_int * count)(*(value.itemsize for value in values))
-            # uint64 is used for addresses alone.
-            kinds = "".join("p" if value.dtype == np.uint64 else value.dtype.kind for value in values)
-            grid, block = (ctypes.c_uint * 3)(*launch.grid), (ctypes.c_uint * 3)(*launch.block)
-            result = self._launch(launch.kernel.encode(), grid, block, pointers, sizes, kinds.encode(), count)
+            first, last = only if only is not None else ((0, 0, 0), launch.grid)
+            result = self._launch(
+                launch.kernel.encode(),
+                _three(launch.grid),
+                _three(first),
+                _three(last),
+                _three(launch.block),
+                (ctypes.c_void_p * count)(*(value.ctypes.data for value in values)),
+                (ctypes.c_int * count)(*(value.itemsize for value in values)),
+                # uint64 is used for addresses alone.
+                "".join("p" if value.dtype == np.uint64 else value.dtype.kind for value in values).encode(),
+                count,
+            )
             assert result == 0, f"{launch.kernel}: {_meaning(result)}"
 
 
-def _meaning(result: int) -> str:
-    meanings = {1: "no such kernel", 2: "wrong number of arguments", 3: "its threads wait for each other for ever"}
-    return meanings.get(result, f"argument {result - 100} has another size or kind")
+class HostMemory:
+    """Arrays as a device has them: aligned, filled with rubbish, and checked for writes beyond their ends."""
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[np.ndarray, int, int]] = []
+
+    def copy(self, array: np.ndarray) -> int:
+        """Return the address of a copy."""
+        made = self.empty(array.shape, array.dtype)
+        made[...] = array
+        return address(made)
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """Return an array whose content is rubbish, with guards before and behind it."""
+        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        whole = np.full(size + 2 * _GUARD_BYTES + _ALIGNMENT, _GUARD, np.uint8)
+        start = _GUARD_BYTES + -(whole.ctypes.data + _GUARD_BYTES) % _ALIGNMENT
+        self._kept.append((whole, start, start + size))
+        return whole[start : start + size].view(dtype).reshape(shape)
+
+    def check(self) -> None:
+        """Fail if anything was written beside an array."""
+        for whole, start, stop in self._kept:
+            assert (whole[:start] == _GUARD).all(), "written before the beginning of an array"
+            assert (whole[stop:] == _GUARD).all(), "written behind the end of an array"
 
 
 def compile_for_host(folder: Path, flags: tuple[str, ...] = FLAGS) -> Path:
@@ -66,5 +101,10 @@ def address(array: np.ndarray | None) -> int:
     return array.ctypes.data
 
 
-def needs_compiler() -> pytest.MarkDecorator:
-    return pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed: kernels are not run on the CPU")
+def _three(numbers: Block) -> Any:
+    return (ctypes.c_uint * 3)(*numbers)
+
+
+def _meaning(result: int) -> str:
+    meanings = {1: "no such kernel", 2: "wrong number of arguments", 3: "its threads wait for each other for ever"}
+    return meanings.get(result, f"argument {result - 100} has another size or kind")

@@ -1,0 +1,149 @@
+"""More elements than 32 bits can count: the blocks at the far end of a grid, on sparse memory.
+
+Only the last blocks run and only their pages exist, so that gigabytes cost nothing; a wrapped index would write
+elsewhere, or read what is not there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fundusrt.fusion import fuse
+from fundusrt.kernels import launches, tables
+from fundusrt.kernels.launch import Launch
+from fundusrt.manifest import ClaheSpec, PostprocessSpec, PreprocessSpec
+from fundusrt.preprocess import gamma_table, to_8_bit
+from fundusrt.tiling import TileGrid
+from tests.kernels.host_kernels import HostKernels, HostMemory, address
+
+SIDE = 46_400  # SIDE squared is just above 2^31
+FAR = 2**31 + 1000
+
+
+@pytest.fixture
+def sparse(tmp_path: Path) -> Any:
+    """Make arrays in files without content, which read as 0 and take room only where they are written."""
+
+    def make(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        name = tmp_path / f"{len(list(tmp_path.iterdir()))}"
+        return np.memmap(name, dtype, mode="w+", shape=shape)
+
+    return make
+
+
+def last_blocks(launch: Launch, count: int = 1) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """The last blocks along x of the last row of blocks."""
+    x, y, z = launch.grid
+    return (max(0, x - count), y - 1, z - 1), launch.grid
+
+
+def test_16_bit_values(kernels: HostKernels, sparse: Any) -> None:
+    source, made = sparse((FAR,), np.uint16), sparse((FAR,), np.uint8)
+    source[-8:] = np.arange(8) * 9000
+    launch = launches.reduce_16(address(source), address(made), FAR)
+    kernels.run(launch, last_blocks(launch))
+    np.testing.assert_array_equal(made[-8:], to_8_bit(source[-8:]))
+
+
+def test_one_channel(kernels: HostKernels, sparse: Any) -> None:
+    source, made = sparse((FAR // 3, 3), np.uint8), sparse((FAR // 3,), np.uint8)
+    source[-8:, 1] = np.arange(8) + 100
+    launch = launches.pick_channel(address(source), address(made), FAR // 3, 1)
+    kernels.run(launch, last_blocks(launch))
+    np.testing.assert_array_equal(made[-8:], np.arange(8) + 100)
+
+
+def test_contrast(kernels: HostKernels, sparse: Any, memory: HostMemory) -> None:
+    """The last row, one table everywhere: what comes out is the table's value through gamma, inside the field."""
+    source, made = sparse((SIDE, SIDE), np.uint8), sparse((SIDE, SIDE), np.uint8)
+    source[-1, -64:] = np.arange(64) + 80
+    fields = sparse((SIDE, SIDE // 8), np.uint8)
+    fields[-1] = 255
+    fields[-1, -1] = 0b0111_1111  # the last pixel is outside
+    lut = np.arange(256, dtype=np.uint8)[::-1].copy()
+    spec = PreprocessSpec(clahe=ClaheSpec(grid=1))
+    scratch = launches.EnhanceScratch(
+        gamma=memory.copy(gamma_table(spec.gamma)), luts=memory.copy(lut), field=address(fields)
+    )
+    launch = launches.enhance_grey(address(source), address(made), SIDE, SIDE, spec, scratch)[-1]
+    kernels.run(launch, last_blocks(launch))
+    expected = gamma_table(spec.gamma)[lut[np.arange(64) + 80]]
+    expected[-1] = 0
+    np.testing.assert_array_equal(made[-1, -64:], expected)
+
+
+def test_tiles(kernels: HostKernels, sparse: Any, memory: HostMemory) -> None:
+    """The last tile of an image of its own size, into the last place of a batch."""
+    tile = 464
+    source, spec = sparse((SIDE, SIDE), np.uint8), PreprocessSpec(channels=1)
+    corner = np.random.default_rng(1).integers(0, 256, (8, tile), dtype=np.uint8)
+    source[-8:, -tile:] = corner
+    out, table = memory.empty((1, 1, tile, tile), np.float32), tables.normalisation(spec)
+    launch = launches.gather(
+        address(source), address(out), SIDE, SIDE, 1, (SIDE, SIDE), tile, 100 * 100 - 1, 1, spec, memory.copy(table)
+    )
+    kernels.run(launch)
+    np.testing.assert_array_equal(out[0, 0, -8:], table[0][corner])
+
+
+def test_a_large_batch(kernels: HostKernels, sparse: Any, memory: HostMemory) -> None:
+    """An output of more than 2^31 values: the last rows of the last tile."""
+    tile, batch, spec = 1024, 2050, PreprocessSpec(channels=1)
+    out = sparse((batch, 1, tile, tile), np.float32)
+    pixels = np.random.default_rng(2).integers(0, 256, (64, 64), dtype=np.uint8)
+    table = tables.normalisation(spec)
+    # One column of tiles, stretched from a small image: rows repeat.
+    launch = launches.gather(
+        memory.copy(pixels), address(out), 64, 64, 1, (tile * batch, tile), tile, 0, batch, spec, memory.copy(table)
+    )
+    kernels.run(launch, last_blocks(launch, count=launch.grid[0]))
+    np.testing.assert_array_equal(out[-1, 0, -4:], np.repeat(np.repeat(table[0][pixels[-1:]], 16, axis=1), 4, axis=0))
+
+
+def test_stitching(kernels: HostKernels, sparse: Any) -> None:
+    tile = 464
+    grid = TileGrid.cover(SIDE, SIDE, tile)
+    tiles, made = sparse((len(grid), tile, tile), np.float32), sparse((SIDE, SIDE), np.float32)
+    tiles[-1, -1] = np.arange(tile, dtype=np.float32)
+    launch = launches.stitch(address(tiles), address(made), grid)
+    kernels.run(launch, last_blocks(launch))
+    np.testing.assert_array_equal(made[-1, -60:], tiles[-1, -1, -60:])
+
+
+@pytest.mark.parametrize("tile", [464, None])
+def test_the_fused_pass(kernels: HostKernels, sparse: Any, tile: int | None) -> None:
+    """The last strip of the last band, of the image's own size, so that the CPU can do that corner alone."""
+    small, large = sparse((SIDE, SIDE), np.float32), sparse((512, 512), np.float32)
+    mask, probability = sparse((SIDE, SIDE), np.uint8), sparse((SIDE, SIDE), np.float32)
+    corner = np.random.default_rng(3).random((32, 60), np.float32)
+    if tile is None:
+        small[-32:, -60:] = corner
+    else:
+        small.reshape(-1, tile, tile)[-1, -32:, -60:] = corner
+    launch = launches.fuse(
+        address(small), address(large), address(mask), SIDE, SIDE, (SIDE, SIDE), tile, (512, 512), PostprocessSpec(),
+        probability=address(probability),
+    )  # fmt: skip
+    kernels.run(launch, last_blocks(launch))
+    expected = fuse(np.zeros_like(corner), corner, PostprocessSpec())
+    done = (SIDE - 1) % 60 + 1  # columns of the last strip
+    np.testing.assert_array_equal(probability[-32:, -done:], expected[:, -done:])
+    np.testing.assert_array_equal(mask[-32:, -done:] > 0, expected[:, -done:] >= np.float32(0.5))
+
+
+def test_values_outside(kernels: HostKernels, sparse: Any, memory: HostMemory) -> None:
+    """Every thread strides through the array; one that begins far behind sees the last values."""
+    values, flag = sparse((FAR,), np.float32), memory.empty((1,), np.uint32)
+    flag[0] = 0
+    values[-1] = np.nan
+    launch = launches.check_range(address(values), FAR, address(flag))
+    # As if the grid had only as many threads as reach the last value in one step.
+    threads = -(-FAR // 4 // 256)
+    last = Launch(launch.kernel, (threads, 1, 1), launch.block, launch.arguments, launch.bytes_moved)
+    kernels.run(last, ((threads - 1, 0, 0), last.grid))
+    kernels.run(last, ((0, 0, 0), (1, 1, 1)))
+    assert flag[0] == 1
