@@ -34,7 +34,7 @@ class TensorRTNetwork:
 
     Args:
         tensorrt: the package that loads it.
-        engine: from the cache, which vouches for it: a plan is code.
+        cached: the engine from the cache, which vouches for it: a plan is code.
         spec: what the manifest says of the network.
         batch: images of one run; None for the size the engine is tuned for.
         jit_cache: file of TensorRT-RTX's compiled kernels, read and written; None to compile anew each time.
@@ -47,13 +47,13 @@ class TensorRTNetwork:
     def __init__(
         self,
         tensorrt: TensorRT,
-        engine: CachedEngine,
+        cached: CachedEngine,
         spec: NetworkSpec,
         *,
         batch: int | None = None,
         jit_cache: SealedFile | None = None,
     ) -> None:
-        identity = engine.record.identity
+        identity = cached.record.identity
         self._trt: Any = tensorrt.module
         self._log = package_log(self._trt)
         self._subject = f"engine of {identity.bundle}, network {identity.network!r}"
@@ -63,7 +63,7 @@ class TensorRTNetwork:
         self._runtime: Any = self._make_runtime()
         if identity.options.version_compatible and not identity.options.exclude_lean_runtime:
             self._runtime.engine_host_code_allowed = True  # of a plan that was built here
-        self._engine: Any = self._runtime.deserialize_cuda_engine(engine.plan)
+        self._engine: Any = self._runtime.deserialize_cuda_engine(cached.plan)
         if self._engine is None:
             raise self._mismatch(f"a plan that {self._label} does not load: {self._log.reason()}")
         low, tuned, high = self._check_tensors()
@@ -101,8 +101,8 @@ class TensorRTNetwork:
             raise BackendUnavailable(
                 self._subject, got="a call after close()", expected="an open engine", fix="load the pipeline again"
             )
-        config = self._runtime_config()
-        context: Any = self._engine.create_execution_context(*([] if config is None else [config]))
+        settings = self._runtime_settings()
+        context: Any = self._engine.create_execution_context(*([] if settings is None else [settings]))
         if context is None:
             raise self._failed("no execution context")
         shape = (self._batch, *_lengths(self._spec.input.shape[1:]))
@@ -122,11 +122,11 @@ class TensorRTNetwork:
                 raise self._failed(f"address of {tensor.name} refused")
             arrays.append(array)
         bound = BoundEngine(self, lane, context, arrays[0], arrays[1])
-        bound.warm_up(captured_by_itself=config is not None)
-        if config is not None and self._jit_cache is not None:
+        bound.warm_up(captured_by_itself=settings is not None)
+        if settings is not None and self._jit_cache is not None:
             # Only speed is lost without it.
             with contextlib.suppress(FundusRTError):
-                self._jit_cache.write(bytes(config.get_runtime_cache().serialize()))
+                self._jit_cache.write(bytes(settings.get_runtime_cache().serialize()))
         return bound
 
     def run_failed(self) -> BackendUnavailable:
@@ -163,21 +163,21 @@ class TensorRTNetwork:
         low, tuned, high = (int(shape[0]) for shape in map(tuple, profile))
         return low, tuned, high
 
-    def _runtime_config(self) -> Any:
+    def _runtime_settings(self) -> Any:
         """Return the configuration with which TensorRT-RTX captures by itself; None where that is the caller's job."""
         if not hasattr(self._trt, "CudaGraphStrategy"):
             return None
-        config = self._engine.create_runtime_config()
-        config.cuda_graph_strategy = self._trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
-        cache = config.create_runtime_cache()
+        settings = self._engine.create_runtime_config()
+        settings.cuda_graph_strategy = self._trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        cache = settings.create_runtime_cache()
         if self._jit_cache is not None:
             # A changed or foreign file is not used; the next one replaces it.
             with contextlib.suppress(EngineMismatch):
                 content = self._jit_cache.read()
                 if content is not None:
                     cache.deserialize(content)
-        config.set_runtime_cache(cache)
-        return config
+        settings.set_runtime_cache(cache)
+        return settings
 
     def _mismatch(self, got: str) -> EngineMismatch:
         expected = f"{self._spec.input.name} {self._spec.input.shape} to {self._spec.output.name} "
@@ -201,9 +201,9 @@ class BoundEngine:
     """A context of an engine on one lane. Make one with `TensorRTNetwork.bind`."""
 
     def __init__(
-        self, network: TensorRTNetwork, lane: Lane, context: Any, feed: DeviceArray, answer: DeviceArray
+        self, owner: TensorRTNetwork, lane: Lane, context: Any, feed: DeviceArray, answer: DeviceArray
     ) -> None:
-        self._network = network
+        self._owner = owner
         self._lane = lane
         self._context: Any = context
         self._graph: StreamGraph | None = None
@@ -221,7 +221,7 @@ class BoundEngine:
         try:
             self._graph = StreamGraph.capture(self._lane.handle, self._execute)
         except (BackendUnavailable, OSError) as error:
-            self.notes = (f"network without a CUDA graph ({self._network.name}): {error}",)
+            self.notes = (f"network without a CUDA graph ({self._owner.name}): {error}",)
 
     def enqueue(self) -> None:
         """Enqueue one run."""
@@ -239,7 +239,7 @@ class BoundEngine:
 
     def _execute(self) -> None:
         if not self._context.execute_async_v3(self._lane.handle):
-            raise self._network.run_failed()
+            raise self._owner.run_failed()
 
 
 def _lengths(shape: tuple[int | str, ...]) -> tuple[int, ...]:
