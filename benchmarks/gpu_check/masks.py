@@ -19,6 +19,9 @@ from fundusrt.systems import system_of
 
 __all__ = ["IDENTITY", "eyes", "golden_rungs", "masks_agree"]
 
+NEAR = 1e-4
+"""What builds of OpenCV differ by among themselves when they up-sample; on one machine mostly nothing."""
+
 IDENTITY: dict[str, Any] = {
     "bundle": "check",
     "bundle_version": "0",
@@ -51,7 +54,9 @@ def eyes(eye: FundusImage) -> dict[str, FundusImage]:
 
 
 def masks_agree(device: CudaDevice, networks: Networks, model: str, eye: FundusImage, batch: int) -> dict[str, Any]:
-    """Compare the device's pipeline with the CPU's stages over the same networks on the GPU: nothing may differ.
+    """Compare the device's pipeline with the CPU's stages over the same networks on the GPU.
+
+    Nothing should differ; what differs by no more than OpenCV's builds do, or is near the threshold, is only shown.
 
     For the image as it is also with the whole pipeline on ONNX Runtime's CPU provider: there the networks differ too.
     """
@@ -66,7 +71,10 @@ def masks_agree(device: CudaDevice, networks: Networks, model: str, eye: FundusI
         for name, each in eyes(eye).items():
             made, expected, alone = on_gpu(each), on_cpu(each), on_gpu.mask(each)
             warnings = made.provenance.warnings
-            off = int(np.count_nonzero(made.mask != expected.mask))
+            differs = made.mask != expected.mask
+            off = int(np.count_nonzero(differs))
+            unsure = np.abs(expected.probability - np.float32(manifest.postprocess.threshold)) <= NEAR
+            wrong = int(np.count_nonzero(differs & ~unsure))
             furthest = float(np.abs(made.probability - expected.probability).max())
             rows.append(
                 {
@@ -74,6 +82,7 @@ def masks_agree(device: CudaDevice, networks: Networks, model: str, eye: FundusI
                     "px": f"{each.height} x {each.width}",
                     "mask px": int(expected.mask.sum()),
                     "mask px off": off,
+                    "of them not near the threshold": wrong,
                     "probability max off": furthest,
                     "lesions equal": made.lesions == expected.lesions,
                 }

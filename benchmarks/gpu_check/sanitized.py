@@ -17,6 +17,7 @@ __all__: list[str] = []
 
 def main() -> None:
     """Run the cases; racecheck, which is slow, gets the smaller ones."""
+    stage_cases.EXACT = False
     if sys.argv[1:] == ["racecheck"]:
         stage_cases.SIZES = ((97, 131), (33, 250))
     device = cuda_device()

@@ -1,5 +1,5 @@
-"""What a TensorRT-RTX plan says of itself, read from its bytes on a machine without a GPU, which could not load it: names
-of inputs and outputs, their types, and the shapes of the optimisation profile."""
+"""What a TensorRT-RTX plan says of itself, read from its bytes where no GPU could load it: names of inputs and outputs,
+their types, and the shapes of the optimisation profile."""
 
 from __future__ import annotations
 

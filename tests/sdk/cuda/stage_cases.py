@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import cv2
 import numpy as np
 
 from fundusrt import fusion, preprocess
@@ -25,8 +26,22 @@ from fundusrt.testing import fake_pipeline, tiny_manifest
 from fundusrt.tiling import TileGrid, grid_size
 
 Case = Callable[[Lane], None]
+# OpenCV's averages and interpolations round differently from build to build and processor to processor. Where the CPU's
+# side is not the machine that the kernels' own tests ran on, the last digit is allowed to differ.
+EXACT = True
+NEAR = 1e-4
 # Odd, prime, narrow and wide; beside a whole number of tiles.
 SIZES = ((64, 64), (97, 131), (33, 250), (301, 180))
+
+
+def agrees(made: Any, expected: Any) -> bool:
+    """Whether two arrays are equal or, where that may not be asked for, no more apart than OpenCV's builds are."""
+    if EXACT or made.shape != expected.shape or made.dtype != expected.dtype:
+        return np.array_equal(made, expected)
+    if made.dtype == np.uint8:
+        off = np.abs(made.astype(np.int16) - expected.astype(np.int16))
+        return bool(off.max() <= 1 and np.mean(off > 0) <= 0.01)
+    return bool(np.abs(made - expected).max() <= NEAR)
 
 
 def sent(lane: Lane, name: str, array: Any) -> DeviceArray:
@@ -91,7 +106,7 @@ def enhanced_as_on_the_cpu(lane: Lane) -> None:
                     expected = preprocess.enhance(FundusImage(pixels, fov, "eye"), spec)
                     on_device = None if bits is None else sent(lane, "field", bits)
                     made = lane.download(stages.enhance(lane, sent(lane, "pixels", pixels), on_device, spec))
-                    assert np.array_equal(made, expected), (height, width, shape, spec, bits is None)
+                    assert agrees(made, expected), (height, width, shape, spec, bits is None)
 
 
 def shrunk_as_on_the_cpu(lane: Lane) -> None:
@@ -101,7 +116,7 @@ def shrunk_as_on_the_cpu(lane: Lane) -> None:
                 pixels, spec = picture(height, width, *shape), WholeImageSpec(size=64, interpolation=interpolation)
                 expected = preprocess.shrink_whole(pixels, spec)
                 made = lane.download(stages.shrink_whole(lane, sent(lane, "pixels", pixels), spec))
-                assert np.array_equal(made, expected), (height, width, shape, interpolation)
+                assert agrees(made, expected), (height, width, shape, interpolation)
 
 
 def gathered_as_on_the_cpu(lane: Lane) -> None:
@@ -173,8 +188,19 @@ def fused_as_on_the_cpu(lane: Lane) -> None:
                 mask,
                 probability,
             )
-            assert np.array_equal(lane.download(probability), expected), (height, width, spec)
-            assert np.array_equal(lane.download(mask) > 0, expected >= np.float32(spec.threshold))
+            assert agrees(lane.download(probability), expected), (height, width, spec)
+            marked, threshold = lane.download(mask) > 0, np.float32(spec.threshold)
+            unsure = np.zeros_like(marked) if EXACT else _unsure(expected, large, p_grid, pipeline, threshold)
+            assert np.array_equal(marked | unsure, (expected >= threshold) | unsure)
+
+
+def _unsure(expected: Any, large: Any, p_grid: Any, pipeline: Any, threshold: Any) -> Any:
+    """Return the pixels that a last digit may switch: near the threshold themselves, or next to such of either map."""
+    near = np.abs(expected - threshold) <= NEAR
+    height, width = expected.shape
+    for values in (large, p_grid):
+        near |= np.abs(np.array(pipeline.upsample(values, height, width)) - threshold) <= NEAR
+    return cv2.dilate(near.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
 
 
 CASES: tuple[Case, ...] = (
