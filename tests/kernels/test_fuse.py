@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fundusrt import BackendUnavailable
+from fundusrt import BackendUnavailable, InvalidInput
 from fundusrt.fusion import fuse
 from fundusrt.kernels import launches, tables
 from fundusrt.manifest import CgnrSpec, PostprocessSpec
@@ -161,6 +161,14 @@ def test_what_the_kernel_does_not_do_is_refused_by_name(post: PostprocessSpec, n
 
 def test_a_mode_that_is_off_is_not_refused() -> None:
     launches.fuse(16, 16, 16, 40, 40, (64, 64), 64, (32, 32), spec(mode="raster", enabled=False))
+
+
+def test_a_row_of_tiles_beyond_32_bits_is_refused() -> None:
+    width = 2**30 // 512
+    launches.fuse(16, 16, 16, 512, width, (512, width - 512), 512, (512, 512), spec())
+    with pytest.raises(InvalidInput, match="1073741824 values in a row of tiles"):
+        launches.fuse(16, 16, 16, 512, width, (512, width), 512, (512, 512), spec())
+    launches.fuse(16, 16, 16, 512, width, (512, width), None, (512, 512), spec())
 
 
 def test_bytes_moved() -> None:

@@ -45,10 +45,7 @@ __device__ Place place(int64_t i, int64_t source, int64_t target) {
         p.low = twice / whole;
         p.weight = static_cast<float>(static_cast<double>(twice - p.low * whole) / static_cast<double>(whole));
     }
-    if (p.low >= source - 1) {
-        p.low = source - 1;
-        p.weight = 0.0f;
-    }
+    p.low = frt::smaller(p.low, source - 1);
     p.high = frt::smaller(p.low + 1, source - 1);
     return p;
 }

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fundusrt.errors import BackendUnavailable
-from fundusrt.kernels.launch import MOST_BLOCKS_Y, THREADS, Launch, blocks, f4, i4, i8, pointer
+from fundusrt.errors import BackendUnavailable, InvalidInput
+from fundusrt.kernels.launch import MOST_BLOCKS_Y, THREADS, Launch, blocks, f4, i4, i8, pointer, u4
 from fundusrt.manifest import ClaheSpec, PostprocessSpec, PreprocessSpec, WholeImageSpec
 from fundusrt.tiling import TileGrid
 
@@ -227,11 +227,16 @@ def fuse(
 
     Raises:
         BackendUnavailable: a CGNR mode or an up-sampling that this kernel does not have.
+        InvalidInput: a row of tiles of 2^30 values or more.
     """
     if spec.cgnr.enabled and spec.cgnr.mode != "parallel":
         raise _absent(f"CGNR mode {spec.cgnr.mode!r}", "mode 'parallel'", "its passes see their own changes")
     if spec.upsample_on != "prob":
         raise _absent(f"up-sampling on {spec.upsample_on!r}", "'prob'", "log and exp round differently on each device")
+    if (values := grid_px[1] * (tile or 1)) >= 2**30:  # the kernel addresses a row of tiles in 32 bits, by bytes
+        raise InvalidInput(
+            "probability map", got=f"{values} values in a row of tiles", expected="fewer than 2^30", fix="crop the image"
+        )
     tile_px = grid_px if tile is None else (tile, tile)
     sizes = (height, width, *grid_px, *tile_px, *large_px)
     arguments = (
