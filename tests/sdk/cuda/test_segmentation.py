@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
@@ -212,6 +213,26 @@ def test_what_fails_leaves_the_others_their_lane(opened: Callable[..., Any]) -> 
                 on_gpu(tiny_image())
         network.function = honest
         same(expected, on_gpu(tiny_image()))
+
+
+def test_a_result_is_the_callers(opened: Callable[..., Any]) -> None:
+    with opened(lanes=1) as (_, on_gpu, _cuda):
+        first = on_gpu(EYES["odd"]())
+        mask, probability = first.mask.copy(), first.probability.copy()
+        on_gpu(FundusImage(255 - picture(157, 213), field(157, 213), "inverse"))
+        assert np.array_equal(first.mask, mask)
+        assert np.array_equal(first.probability, probability)
+        first.probability[:] = 0
+        first.mask[:] = True
+        assert np.array_equal(on_gpu(EYES["odd"]()).probability, probability)
+
+
+def test_a_lane_comes_back_idle_also_after_an_error(opened: Callable[..., Any]) -> None:
+    with opened(lanes=1) as (_, on_gpu, cuda):
+        with contextlib.suppress(ZeroDivisionError), on_gpu.runtime.lease() as leased:
+            leased.lane.upload("anything", np.zeros(10, np.uint8))
+            raise ZeroDivisionError
+        assert not any(stream.pending for stream in cuda.streams.values())
 
 
 def test_too_little_memory_is_an_error_with_a_remedy(opened: Callable[..., Any]) -> None:
