@@ -4,7 +4,7 @@ VENV ?= .venv
 DEMO_VENV ?= .venv-demo
 BIN := $(VENV)/bin
 
-.PHONY: demo test check wheel bench gpu-check clean
+.PHONY: demo test check kernels wheel bench gpu-check clean
 
 demo: $(DEMO_VENV)/.installed
 	$(DEMO_VENV)/bin/fundusrt demo -o out/demo
@@ -17,6 +17,10 @@ check: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+# The fat binary that is shipped, from its sources; needs nvcc. After a change of sdk/fundusrt/kernels/*.cu*.
+kernels: $(VENV)/.installed
+	$(BIN)/python -m fundusrt.kernels.build
 
 wheel: $(VENV)/.installed
 	rm -rf dist

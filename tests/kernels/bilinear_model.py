@@ -42,7 +42,7 @@ def between(low: Map, high: Map, weight: Map) -> Map:
 def fused_multiply_add(a: Map, b: Map, c: Map) -> Map:
     """Return a * b + c with one rounding to float32.
 
-    The product of two float32 is exact in float64. Their sum is rounded to odd there (Boldo and Melquiond 2008), so that
+    The product of two float32 is exact in float64. The sum is rounded to odd there (Boldo and Melquiond 2008), so that
     the second rounding, to float32, cannot undo the first.
     """
     product, addend = a.astype(np.float64) * b.astype(np.float64), c.astype(np.float64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,6 +16,14 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> HostKernels:
     if shutil.which("g++") is None:
         pytest.skip("g++ is not installed: kernels cannot be run on the CPU")
     return HostKernels(compile_for_host(tmp_path_factory.mktemp("kernels")))
+
+
+@pytest.fixture(params=["forwards", "backwards"])
+def either_way(kernels: HostKernels, request: pytest.FixtureRequest) -> Iterator[HostKernels]:
+    """The same, with blocks and threads in one order and in the other."""
+    kernels.set_backwards(request.param == "backwards")
+    yield kernels
+    kernels.set_backwards(False)
 
 
 @pytest.fixture

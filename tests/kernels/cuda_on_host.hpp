@@ -1,7 +1,7 @@
-// The part of CUDA C++ that the kernels use, for an ordinary compiler: included before all.cu, it turns each kernel into
-// a host function. A grid runs block by block. The threads of a block are fibers that switch at barriers and votes, so
-// shared memory, __syncthreads and __ballot_sync mean what they mean on a GPU; a kernel without them runs as loops.
-// Not modelled: races, memory order, timing.
+// The part of CUDA C++ that the kernels use, for an ordinary compiler: included before all.cu, it turns each kernel
+// into a host function. A grid runs block by block. The threads of a block are fibers that switch at barriers and
+// votes, so shared memory, __syncthreads and __ballot_sync mean what they mean on a GPU; a kernel without them runs as
+// loops. Not modelled: races, memory order, timing.
 #pragma once
 
 #include <setjmp.h>
@@ -90,6 +90,15 @@ struct Block {
 
 inline Block block;
 
+// Blocks and threads run from the last to the first: what depends on their order comes out otherwise.
+inline bool backwards = false;
+
+inline uint3 unravelled(uint64_t i, uint64_t count, const uint3& size) {
+    const uint64_t at = backwards ? count - 1 - i : i;
+    return {static_cast<unsigned>(at % size.x), static_cast<unsigned>(at / size.x % size.y),
+            static_cast<unsigned>(at / size.x / size.y)};
+}
+
 inline void yield() {
     Fiber& fiber = *block.fibers[block.current];
     if (_setjmp(fiber.here) == 0) _longjmp(block.scheduler, 1);
@@ -148,10 +157,10 @@ inline bool run_block(void (*body)(void*), void* argument) {
     for (auto& ballots : block.ballots) ballots.assign(warps, std::vector<uint8_t>(kWarp, 0));
     for (unsigned t = 0; t < threads; ++t) {
         Fiber& fiber = *block.fibers[t];
-        fiber.index = {t % blockDim.x, t / blockDim.x % blockDim.y, t / blockDim.x / blockDim.y};
+        fiber.index = unravelled(t, threads, blockDim);
         fiber.started = fiber.done = false;
         fiber.votes = 0;
-        ++block.warps[t / kWarp].members;
+        ++block.warps[t / kWarp].members;  // as many in each warp from either end, whole warps given
     }
     for (;;) {
         unsigned alive = 0;

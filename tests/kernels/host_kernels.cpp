@@ -38,17 +38,21 @@ int launch(void (*kernel)(A...), bool cooperates, void** arguments, const int* s
     ((wrong < 0 && (sizes[I] != static_cast<int>(sizeof(A)) || kinds[I] != kind<A>()) ? void(wrong = I) : void()), ...);
     if (wrong >= 0) return kArgument + wrong;
     Call<A...> call{kernel, {*static_cast<A*>(arguments[I])...}};
-    for (blockIdx.z = first_block.z; blockIdx.z < last_block.z; ++blockIdx.z)
-        for (blockIdx.y = first_block.y; blockIdx.y < last_block.y; ++blockIdx.y)
-            for (blockIdx.x = first_block.x; blockIdx.x < last_block.x; ++blockIdx.x) {
-                if (cooperates) {
-                    if (!host::run_block(&Call<A...>::run, &call)) return kDeadlock;
-                    continue;
-                }
-                for (threadIdx.z = 0; threadIdx.z < blockDim.z; ++threadIdx.z)
-                    for (threadIdx.y = 0; threadIdx.y < blockDim.y; ++threadIdx.y)
-                        for (threadIdx.x = 0; threadIdx.x < blockDim.x; ++threadIdx.x) Call<A...>::run(&call);
-            }
+    const uint3 part = {last_block.x - first_block.x, last_block.y - first_block.y, last_block.z - first_block.z};
+    const uint64_t blocks = static_cast<uint64_t>(part.x) * part.y * part.z;
+    const uint64_t threads = static_cast<uint64_t>(blockDim.x) * blockDim.y * blockDim.z;
+    for (uint64_t b = 0; b < blocks; ++b) {
+        const uint3 offset = host::unravelled(b, blocks, part);
+        blockIdx = {first_block.x + offset.x, first_block.y + offset.y, first_block.z + offset.z};
+        if (cooperates) {
+            if (!host::run_block(&Call<A...>::run, &call)) return kDeadlock;
+            continue;
+        }
+        for (uint64_t t = 0; t < threads; ++t) {
+            threadIdx = host::unravelled(t, threads, blockDim);
+            Call<A...>::run(&call);
+        }
+    }
     return kOk;
 }
 
@@ -58,6 +62,8 @@ int launch(void (*kernel)(A...), bool cooperates, void** arguments, const int* s
 }
 
 }  // namespace
+
+extern "C" void host_backwards(int backwards) { host::backwards = backwards != 0; }
 
 extern "C" int host_launch(const char* name, const unsigned* grid, const unsigned* first, const unsigned* last,
                            const unsigned* block, void** arguments, const int* sizes, const char* kinds, int count) {

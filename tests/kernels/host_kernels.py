@@ -30,8 +30,13 @@ class HostKernels:
     """Runs launches whose addresses are those of NumPy arrays."""
 
     def __init__(self, library: Path) -> None:
-        self._launch = ctypes.CDLL(str(library)).host_launch
+        self._library = ctypes.CDLL(str(library))
+        self._launch = self._library.host_launch
         self._launch.restype = ctypes.c_int
+
+    def set_backwards(self, backwards: bool) -> None:
+        """Run blocks, and the threads of each, from the last to the first."""
+        self._library.host_backwards(int(backwards))
 
     def run(self, launches: Launch | Iterable[Launch], only: tuple[Block, Block] | None = None) -> None:
         """Run each launch to its end; an argument that does not fit the kernel's signature is an error.

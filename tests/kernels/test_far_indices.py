@@ -84,8 +84,9 @@ def test_tiles(kernels: HostKernels, sparse: Any, memory: HostMemory) -> None:
     corner = np.random.default_rng(1).integers(0, 256, (8, tile), dtype=np.uint8)
     source[-8:, -tile:] = corner
     out, table = memory.empty((1, 1, tile, tile), np.float32), tables.normalisation(spec)
+    last = (SIDE // tile) ** 2 - 1
     launch = launches.gather(
-        address(source), address(out), SIDE, SIDE, 1, (SIDE, SIDE), tile, (SIDE // tile) ** 2 - 1, 1, spec, memory.copy(table)
+        address(source), address(out), SIDE, SIDE, 1, (SIDE, SIDE), tile, last, 1, spec, memory.copy(table)
     )
     kernels.run(launch)
     np.testing.assert_array_equal(out[0, 0, -8:], table[0][corner])

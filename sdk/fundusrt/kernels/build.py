@@ -107,10 +107,11 @@ def build(nvcc: Path) -> tuple[FatBinaryRecord, list[KernelUsage]]:
         BackendUnavailable: the sources do not compile, or a kernel needs local memory.
         OutputError: the package's folder cannot be written.
     """
-    version = nvcc_version(nvcc)
+    version, known = nvcc_version(nvcc), targets_of(nvcc)
+    targets = tuple(target for target in SHIPPED if target in known)  # an older compiler does not know the newest
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "kernels.fatbin"
-        usages = compile_kernels(nvcc, SHIPPED, PTX, made)
+        usages = compile_kernels(nvcc, targets, PTX, made)
         content = made.read_bytes()
     spilled = [usage for usage in usages if usage.stack_bytes or usage.spill_bytes]
     if spilled:
@@ -122,7 +123,7 @@ def build(nvcc: Path) -> tuple[FatBinaryRecord, list[KernelUsage]]:
         )
     record = FatBinaryRecord(
         cuda=version,
-        targets=SHIPPED,
+        targets=targets,
         ptx=PTX,
         flags=FLAGS,
         kernels=tuple(sorted({usage.kernel for usage in usages})),

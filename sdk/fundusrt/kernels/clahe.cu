@@ -21,8 +21,8 @@ __device__ inline int64_t mirrored(int64_t i, int64_t n) {
 // its size is no multiple of the grid's. grid.y is the tile, grid.x shares its rows.
 // src: (height, width) pixels `stride` bytes apart; histograms: (grid, grid, 256), 0 before.
 extern "C" __global__ void __launch_bounds__(256)
-frt_clahe_histograms(const uint8_t* src, int32_t stride, int64_t height, int64_t width, int64_t tile_height,
-                     int64_t tile_width, int32_t grid, uint32_t* histograms) {
+    frt_clahe_histograms(const uint8_t* src, int32_t stride, int64_t height, int64_t width, int64_t tile_height,
+                         int64_t tile_width, int32_t grid, uint32_t* histograms) {
     __shared__ uint32_t counts[256];
     counts[threadIdx.x] = 0;
     __syncthreads();
@@ -49,12 +49,13 @@ frt_clahe_histograms(const uint8_t* src, int32_t stride, int64_t height, int64_t
     }
     __syncthreads();
     // Whole numbers: whatever the order of the blocks, the sum is the same.
-    if (counts[threadIdx.x]) atomicAdd(&histograms[static_cast<int64_t>(blockIdx.y) * 256 + threadIdx.x], counts[threadIdx.x]);
+    if (counts[threadIdx.x])
+        atomicAdd(&histograms[static_cast<int64_t>(blockIdx.y) * 256 + threadIdx.x], counts[threadIdx.x]);
 }
 
 // Clips each histogram, spreads what was cut off evenly and turns the running sum into a table. A block of 256 a tile.
 extern "C" __global__ void __launch_bounds__(256)
-frt_clahe_luts(const uint32_t* histograms, uint8_t* luts, int32_t clip_limit, float scale) {
+    frt_clahe_luts(const uint32_t* histograms, uint8_t* luts, int32_t clip_limit, float scale) {
     __shared__ int32_t shared[256];
     const int bin = static_cast<int>(threadIdx.x);
     const int64_t at = static_cast<int64_t>(blockIdx.x) * 256 + bin;
@@ -90,11 +91,13 @@ frt_clahe_luts(const uint32_t* histograms, uint8_t* luts, int32_t clip_limit, fl
 // dst = gamma[equalised(src)] inside the field of view, 0 outside. Four pixels of a row a thread, grid.y shares the
 // rows; luts null: no equalisation, gamma alone.
 extern "C" __global__ void __launch_bounds__(256)
-frt_enhance_grey(const uint8_t* src, uint8_t* dst, int64_t height, int64_t width, const uint8_t* luts, int64_t tile_height,
-                 int64_t tile_width, int32_t grid, const uint8_t* gamma, const uint8_t* field) {
+    frt_enhance_grey(const uint8_t* src, uint8_t* dst, int64_t height, int64_t width, const uint8_t* luts,
+                     int64_t tile_height, int64_t tile_width, int32_t grid, const uint8_t* gamma,
+                     const uint8_t* field) {
     const int64_t x0 = 4 * frt::thread_index();
     if (x0 >= width) return;
-    const float inverse_height = 1.0f / static_cast<float>(tile_height), inverse_width = 1.0f / static_cast<float>(tile_width);
+    const float inverse_height = 1.0f / static_cast<float>(tile_height),
+                inverse_width = 1.0f / static_cast<float>(tile_width);
     const bool whole = width % 4 == 0;  // then every row starts on a multiple of 4 bytes
 #pragma unroll 1
     for (int64_t y = blockIdx.y; y < height; y += gridDim.y) {
@@ -112,9 +115,12 @@ frt_enhance_grey(const uint8_t* src, uint8_t* dst, int64_t height, int64_t width
         }
         const auto enhanced = [&](uint8_t value, int64_t x) -> uint8_t {
             if (x >= width || !frt::in_field(field, width, y, x)) return 0;
-            return gamma[luts == nullptr ? value : frt::equalised(value, luts, grid, row, frt::tile_pair(x, inverse_width, grid))];
+            return gamma[luts == nullptr
+                             ? value
+                             : frt::equalised(value, luts, grid, row, frt::tile_pair(x, inverse_width, grid))];
         };
-        four = make_uchar4(enhanced(four.x, x0), enhanced(four.y, x0 + 1), enhanced(four.z, x0 + 2), enhanced(four.w, x0 + 3));
+        four = make_uchar4(enhanced(four.x, x0), enhanced(four.y, x0 + 1), enhanced(four.z, x0 + 2),
+                           enhanced(four.w, x0 + 3));
         if (whole) {
             *reinterpret_cast<uchar4*>(to) = four;
         } else {

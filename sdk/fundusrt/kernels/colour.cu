@@ -8,11 +8,11 @@
 namespace {
 
 // Layout of `tables`, in uint16: see fundusrt/kernels/tables.py.
-constexpr int kLinear = 0;                 // 256: sRGB byte -> linear light, times 8 * 255
-constexpr int kRoot = kLinear + 256;       // 3072: linear light -> Lab's f, times 2^15
-constexpr int kLightY = kRoot + 3072;      // 256: lightness -> Y, times 2^14
-constexpr int kLightF = kLightY + 256;     // 256: lightness -> f, times 2^14
-constexpr int kEncoded = kLightF + 256;    // 4096: linear light -> sRGB byte
+constexpr int kLinear = 0;               // 256: sRGB byte -> linear light, times 8 * 255
+constexpr int kRoot = kLinear + 256;     // 3072: linear light -> Lab's f, times 2^15
+constexpr int kLightY = kRoot + 3072;    // 256: lightness -> Y, times 2^14
+constexpr int kLightF = kLightY + 256;   // 256: lightness -> f, times 2^14
+constexpr int kEncoded = kLightF + 256;  // 4096: linear light -> sRGB byte
 constexpr int kBase = 1 << 14;
 
 __device__ inline int descale(int value, int bits) { return (value + (1 << (bits - 1))) >> bits; }
@@ -27,10 +27,11 @@ __device__ inline int from_f(int f) {
 
 // rgb and lab: (pixels, 3) bytes.
 extern "C" __global__ void __launch_bounds__(256)
-frt_rgb_to_lab(const uint8_t* rgb, uint8_t* lab, int64_t pixels, const uint16_t* tables) {
+    frt_rgb_to_lab(const uint8_t* rgb, uint8_t* lab, int64_t pixels, const uint16_t* tables) {
     const int64_t i = frt::thread_index();
     if (i >= pixels) return;
-    const int r = tables[kLinear + rgb[3 * i]], g = tables[kLinear + rgb[3 * i + 1]], b = tables[kLinear + rgb[3 * i + 2]];
+    const int r = tables[kLinear + rgb[3 * i]], g = tables[kLinear + rgb[3 * i + 1]],
+              b = tables[kLinear + rgb[3 * i + 2]];
     // sRGB to XYZ over the white point D65, times 2^12.
     const int fx = tables[kRoot + descale(1777 * r + 1541 * g + 778 * b, 12)];
     const int fy = tables[kRoot + descale(871 * r + 2929 * g + 296 * b, 12)];
@@ -43,8 +44,9 @@ frt_rgb_to_lab(const uint8_t* rgb, uint8_t* lab, int64_t pixels, const uint16_t*
 // rgb = gamma[to_rgb(equalised lightness, a, b)] inside the field of view, 0 outside. A pixel a thread, grid.y shares
 // the rows.
 extern "C" __global__ void __launch_bounds__(256)
-frt_enhance_lab(const uint8_t* lab, uint8_t* rgb, int64_t height, int64_t width, const uint8_t* luts, int64_t tile_height,
-                int64_t tile_width, int32_t grid, const uint16_t* tables, const uint8_t* gamma, const uint8_t* field) {
+    frt_enhance_lab(const uint8_t* lab, uint8_t* rgb, int64_t height, int64_t width, const uint8_t* luts,
+                    int64_t tile_height, int64_t tile_width, int32_t grid, const uint16_t* tables, const uint8_t* gamma,
+                    const uint8_t* field) {
     const int64_t x = frt::thread_index();
     if (x >= width) return;
     const frt::TilePair column = frt::tile_pair(x, 1.0f / static_cast<float>(tile_width), grid);
@@ -72,7 +74,8 @@ frt_enhance_lab(const uint8_t* lab, uint8_t* rgb, int64_t height, int64_t width,
 
 // dst = gamma[src] inside the field of view, 0 outside, of an (height, width, 3) image: contrast left as it is.
 extern "C" __global__ void __launch_bounds__(256)
-frt_enhance_rgb(const uint8_t* src, uint8_t* dst, int64_t height, int64_t width, const uint8_t* gamma, const uint8_t* field) {
+    frt_enhance_rgb(const uint8_t* src, uint8_t* dst, int64_t height, int64_t width, const uint8_t* gamma,
+                    const uint8_t* field) {
     const int64_t x = frt::thread_index();
     if (x >= width) return;
 #pragma unroll 1

@@ -20,7 +20,8 @@ extern "C" __global__ void __launch_bounds__(256) frt_reduce_16(const uint16_t* 
 }
 
 // *differ becomes 1 if any pixel has unequal channels; it must be 0 before. The order of the writers does not show.
-extern "C" __global__ void __launch_bounds__(256) frt_channels_differ(const uint8_t* rgb, int64_t pixels, uint32_t* differ) {
+extern "C" __global__ void __launch_bounds__(256)
+    frt_channels_differ(const uint8_t* rgb, int64_t pixels, uint32_t* differ) {
     bool found = false;
     for (int64_t i = frt::thread_index(); i < pixels; i += frt::thread_count()) {
         const uint8_t* p = rgb + 3 * i;
@@ -31,7 +32,7 @@ extern "C" __global__ void __launch_bounds__(256) frt_channels_differ(const uint
 
 // grey = one channel of an interleaved image.
 extern "C" __global__ void __launch_bounds__(256)
-frt_pick_channel(const uint8_t* rgb, uint8_t* grey, int64_t pixels, int32_t channel) {
+    frt_pick_channel(const uint8_t* rgb, uint8_t* grey, int64_t pixels, int32_t channel) {
     const int64_t i = frt::thread_index();
     if (i < pixels) grey[i] = rgb[3 * i + channel];
 }

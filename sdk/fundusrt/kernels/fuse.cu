@@ -61,7 +61,6 @@ struct Row {
 
 // A map as tiles in reading order; a plain map is one tile of its own size.
 struct Map {
-    const float* values;
     int64_t height, width, tile_height, tile_width;
 
     __device__ int64_t row(int64_t y) const {
@@ -113,7 +112,8 @@ struct Columns {
 #pragma unroll
         for (int c = 0; c < 2; ++c) {
             raw[2 * c] = *reinterpret_cast<const float*>(start + low[c]);
-            raw[2 * c + 1] = *reinterpret_cast<const float*>(start + (kPlain ? frt::smaller(low[c] + 4, high[0]) : high[c]));
+            raw[2 * c + 1] =
+                *reinterpret_cast<const float*>(start + (kPlain ? frt::smaller(low[c] + 4, high[0]) : high[c]));
         }
     }
 
@@ -127,8 +127,8 @@ template <int kOrder>
 __device__ void walk(const float* __restrict__ small, const float* __restrict__ large, const Row* small_rows,
                      const Row* large_rows, const Columns<false>& in_small, const Columns<true>& in_large,
                      const uint8_t* __restrict__ field, uint8_t* __restrict__ mask, float* __restrict__ probability,
-                     int64_t width, int64_t left, int lane, int64_t top, int count, float threshold, float guide_threshold,
-                     float weight) {
+                     int64_t width, int64_t left, int lane, int64_t top, int count, float threshold,
+                     float guide_threshold, float weight) {
     const bool exists[2] = {left >= 0 && left < width, left + 1 >= 0 && left + 1 < width};
     const bool writes = lane >= 1 && lane <= kStrip / 2 && exists[0], paired = width % 2 == 0;
     const int64_t field_width = (width + 7) / 8;
@@ -234,15 +234,15 @@ __device__ void walk(const float* __restrict__ small, const float* __restrict__ 
 // mask: (height, width), 0 or 255; probability: (height, width) or null.
 // A block makes `rows` rows (at most 64) of blockDim.x / 32 strips.
 extern "C" __global__ void __launch_bounds__(256, kBlocks)
-frt_fuse(const float* __restrict__ small, const float* __restrict__ large, const uint8_t* __restrict__ field,
-         uint8_t* __restrict__ mask, float* __restrict__ probability, int64_t height, int64_t width, int64_t grid_height,
-         int64_t grid_width, int64_t tile_height, int64_t tile_width, int64_t large_height, int64_t large_width,
-         float threshold, float weight, int32_t order, int32_t refine, int32_t rows) {
+    frt_fuse(const float* __restrict__ small, const float* __restrict__ large, const uint8_t* __restrict__ field,
+             uint8_t* __restrict__ mask, float* __restrict__ probability, int64_t height, int64_t width,
+             int64_t grid_height, int64_t grid_width, int64_t tile_height, int64_t tile_width, int64_t large_height,
+             int64_t large_width, float threshold, float weight, int32_t order, int32_t refine, int32_t rows) {
     __shared__ Row small_rows[kMostRows + 5], large_rows[kMostRows + 5];
     const int64_t top = static_cast<int64_t>(blockIdx.y) * rows;
     const int count = static_cast<int>(frt::smaller<int64_t>(rows, height - top));
-    const Map small_map = {small, grid_height, grid_width, tile_height, tile_width};
-    const Map large_map = {large, large_height, large_width, large_height, large_width};
+    const Map small_map = {grid_height, grid_width, tile_height, tile_width};
+    const Map large_map = {large_height, large_width, large_height, large_width};
 #pragma unroll 1
     for (int k = static_cast<int>(threadIdx.x); k < count + 5; k += static_cast<int>(blockDim.x)) {
         const int64_t y = top - 1 + k;
@@ -261,8 +261,8 @@ frt_fuse(const float* __restrict__ small, const float* __restrict__ large, const
     const Columns<true> in_large(large_map, left, width);
     const float guide_threshold = refine ? threshold : 2.0f;  // no probability reaches 2
     const auto go = [&](auto walk) {
-        walk(small, large, small_rows, large_rows, in_small, in_large, field, mask, probability, width, left, lane, top, count, threshold,
-             guide_threshold, weight);
+        walk(small, large, small_rows, large_rows, in_small, in_large, field, mask, probability, width, left, lane, top,
+             count, threshold, guide_threshold, weight);
     };
     if (order == 0) go(walk<0>);
     if (order == 1) go(walk<1>);

@@ -25,8 +25,9 @@ struct Four16 {
 // Element is the bit pattern of a network input: float32 in uint32, or float16 in uint16. The table holds, for each of
 // `planes` channels, the normalised value of each byte, so nothing is computed here and nothing can round differently.
 template <typename Element, typename Four>
-__device__ void gather(const uint8_t* src, Element* out, int64_t height, int64_t width, int32_t channels, int64_t grid_height,
-                       int64_t grid_width, int64_t tile, int64_t first, int32_t planes, const Element* table) {
+__device__ void gather(const uint8_t* src, Element* out, int64_t height, int64_t width, int32_t channels,
+                       int64_t grid_height, int64_t grid_width, int64_t tile, int64_t first, int32_t planes,
+                       const Element* table) {
     const int64_t x0 = 4 * frt::thread_index();
     const int64_t y = static_cast<int64_t>(blockIdx.y) * blockDim.y + threadIdx.y;
     if (x0 >= tile || y >= tile) return;
@@ -69,16 +70,18 @@ __device__ void gather(const uint8_t* src, Element* out, int64_t height, int64_t
 
 }  // namespace
 
-// out: (gridDim.z, planes, tile, tile), tiles `first`, `first` + 1, ... in reading order; those behind the last tile are
-// all 0. src: (height, width, channels), channels 1 or 3; planes 1 or 3.
+// out: (gridDim.z, planes, tile, tile), tiles `first`, `first` + 1, ... in reading order; those behind the last are all
+// 0. src: (height, width, channels), channels 1 or 3; planes 1 or 3.
 extern "C" __global__ void __launch_bounds__(256)
-frt_gather_f32(const uint8_t* src, uint32_t* out, int64_t height, int64_t width, int32_t channels, int64_t grid_height,
-               int64_t grid_width, int64_t tile, int64_t first, int32_t planes, const uint32_t* table) {
+    frt_gather_f32(const uint8_t* src, uint32_t* out, int64_t height, int64_t width, int32_t channels,
+                   int64_t grid_height, int64_t grid_width, int64_t tile, int64_t first, int32_t planes,
+                   const uint32_t* table) {
     gather<uint32_t, Four32>(src, out, height, width, channels, grid_height, grid_width, tile, first, planes, table);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-frt_gather_f16(const uint8_t* src, uint16_t* out, int64_t height, int64_t width, int32_t channels, int64_t grid_height,
-               int64_t grid_width, int64_t tile, int64_t first, int32_t planes, const uint16_t* table) {
+    frt_gather_f16(const uint8_t* src, uint16_t* out, int64_t height, int64_t width, int32_t channels,
+                   int64_t grid_height, int64_t grid_width, int64_t tile, int64_t first, int32_t planes,
+                   const uint16_t* table) {
     gather<uint16_t, Four16>(src, out, height, width, channels, grid_height, grid_width, tile, first, planes, table);
 }

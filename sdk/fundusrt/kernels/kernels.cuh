@@ -18,8 +18,8 @@ __global__ void frt_channels_differ(const uint8_t* rgb, int64_t pixels, uint32_t
 __global__ void frt_pick_channel(const uint8_t* rgb, uint8_t* grey, int64_t pixels, int32_t channel);
 
 // clahe.cu
-__global__ void frt_clahe_histograms(const uint8_t* src, int32_t stride, int64_t height, int64_t width, int64_t tile_height,
-                                     int64_t tile_width, int32_t grid, uint32_t* histograms);
+__global__ void frt_clahe_histograms(const uint8_t* src, int32_t stride, int64_t height, int64_t width,
+                                     int64_t tile_height, int64_t tile_width, int32_t grid, uint32_t* histograms);
 __global__ void frt_clahe_luts(const uint32_t* histograms, uint8_t* luts, int32_t clip_limit, float scale);
 __global__ void frt_enhance_grey(const uint8_t* src, uint8_t* dst, int64_t height, int64_t width, const uint8_t* luts,
                                  int64_t tile_height, int64_t tile_width, int32_t grid, const uint8_t* gamma,
@@ -53,14 +53,14 @@ __global__ void frt_gather_f16(const uint8_t* src, uint16_t* out, int64_t height
 __global__ void frt_check_range(const float* values, int64_t count, float low, float high, uint32_t* outside);
 
 // stitch.cu
-__global__ void frt_stitch(const float* tiles, const float* window, float* map, int64_t height, int64_t width, int64_t tile,
-                           int64_t rows, int64_t columns);
+__global__ void frt_stitch(const float* tiles, const float* window, float* map, int64_t height, int64_t width,
+                           int64_t tile, int64_t rows, int64_t columns);
 
 // fuse.cu: grid (strips of 60 columns / 8, bands of `rows` rows)
-__global__ void frt_fuse(const float* __restrict__ small, const float* __restrict__ large, const uint8_t* __restrict__ field,
-                         uint8_t* __restrict__ mask, float* __restrict__ probability, int64_t height, int64_t width,
-                         int64_t grid_height, int64_t grid_width, int64_t tile_height, int64_t tile_width,
-                         int64_t large_height, int64_t large_width, float threshold, float weight, int32_t order,
-                         int32_t refine, int32_t rows);
+__global__ void frt_fuse(const float* __restrict__ small, const float* __restrict__ large,
+                         const uint8_t* __restrict__ field, uint8_t* __restrict__ mask, float* __restrict__ probability,
+                         int64_t height, int64_t width, int64_t grid_height, int64_t grid_width, int64_t tile_height,
+                         int64_t tile_width, int64_t large_height, int64_t large_width, float threshold, float weight,
+                         int32_t order, int32_t refine, int32_t rows);
 
 }  // extern "C"

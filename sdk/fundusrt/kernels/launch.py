@@ -1,4 +1,4 @@
-"""One kernel launch as data: name, grid, block, packed arguments. Nothing here needs a GPU.
+"""One kernel launch as data: name, grid, block, typed arguments. Nothing here needs a GPU.
 
 Python code on the device and the tests on the CPU run the same `Launch` objects, so that what is tested is what runs.
 """
@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Launch", "blocks", "f4", "i4", "i8", "pointer", "u4"]
+__all__ = ["MOST_BLOCKS_Y", "THREADS", "Launch", "blocks", "f4", "i4", "i8", "pointer"]
 
 THREADS = 256
 """Threads of a block where a kernel does not say otherwise; the kernels' launch bound."""
 
 MOST_BLOCKS_Y = 65535
+"""Blocks that CUDA allows in y and z."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,8 @@ class Launch:
         kernel: its `extern "C"` name in the module.
         grid: blocks in x, y, z.
         block: threads in x, y, z.
-        arguments: in the kernel's order: uint64 for a pointer (0: none), int64, int32, uint32 or float32, each aligned to
-            its own size as in a C struct.
+        arguments: in the kernel's order: uint64 for a pointer (0: none), int64, int32 or float32, each aligned to its
+            own size as in a C struct.
         bytes_moved: bytes it must read and write once, whatever is cached: what its speed is measured by.
     """
 
@@ -56,11 +57,6 @@ def i8(value: int) -> np.int64:
 def i4(value: int) -> np.int32:
     """Return an `int32_t` argument."""
     return np.int32(value)
-
-
-def u4(value: int) -> np.uint32:
-    """Return a `uint32_t` argument."""
-    return np.uint32(value)
 
 
 def f4(value: float) -> np.float32:

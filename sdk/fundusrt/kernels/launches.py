@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from fundusrt.errors import BackendUnavailable, InvalidInput
-from fundusrt.kernels.launch import MOST_BLOCKS_Y, THREADS, Launch, blocks, f4, i4, i8, pointer, u4
+from fundusrt.kernels.launch import MOST_BLOCKS_Y, THREADS, Launch, blocks, f4, i4, i8, pointer
 from fundusrt.manifest import ClaheSpec, PostprocessSpec, PreprocessSpec, WholeImageSpec
 from fundusrt.tiling import TileGrid
 
@@ -87,7 +89,8 @@ def enhance_grey(
     luts, tile_height, tile_width, grid = 0, 1, 1, 1
     if spec.clahe is not None:
         launches += _equalising_tables(src, 1, height, width, spec.clahe, scratch)
-        (tile_height, tile_width), grid, luts = _clahe_tile(height, width, spec.clahe.grid), spec.clahe.grid, scratch.luts
+        grid, luts = spec.clahe.grid, scratch.luts
+        tile_height, tile_width = _clahe_tile(height, width, grid)
     arguments = (*_pair(src, dst), i8(height), i8(width), pointer(luts), i8(tile_height), i8(tile_width), i4(grid))
     arguments += _pair(scratch.gamma, scratch.field)
     moved = 2 * height * width + _field_bytes(scratch.field, height, width)
@@ -235,7 +238,10 @@ def fuse(
         raise _absent(f"up-sampling on {spec.upsample_on!r}", "'prob'", "log and exp round differently on each device")
     if (values := grid_px[1] * (tile or 1)) >= 2**30:  # the kernel addresses a row of tiles in 32 bits, by bytes
         raise InvalidInput(
-            "probability map", got=f"{values} values in a row of tiles", expected="fewer than 2^30", fix="crop the image"
+            "probability map",
+            got=f"{values} values in a row of tiles",
+            expected="fewer than 2^30",
+            fix="crop the image",
         )
     tile_px = grid_px if tile is None else (tile, tile)
     sizes = (height, width, *grid_px, *tile_px, *large_px)
@@ -257,7 +263,7 @@ def _line(count: int) -> tuple[int, int, int]:
     return count, 1, 1
 
 
-def _pair(first: int, second: int):
+def _pair(first: int, second: int) -> tuple[np.uint64, np.uint64]:
     return pointer(first), pointer(second)
 
 

@@ -7,16 +7,9 @@
 
 namespace frt {
 
-// Threads of a block, where a kernel does not say otherwise.
-constexpr int kThreads = 256;
+__device__ inline int64_t thread_index() { return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
 
-__device__ inline int64_t thread_index() {
-    return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-}
-
-__device__ inline int64_t thread_count() {
-    return static_cast<int64_t>(gridDim.x) * blockDim.x;
-}
+__device__ inline int64_t thread_count() { return static_cast<int64_t>(gridDim.x) * blockDim.x; }
 
 template <typename T>
 __device__ inline T smaller(T a, T b) {
@@ -33,9 +26,7 @@ __device__ inline uint8_t clamp_to_byte(int value) {
 }
 
 // To the nearest whole number, a half to the even one, then into 0..255: OpenCV's saturate_cast<uchar>(float).
-__device__ inline uint8_t round_to_byte(float value) {
-    return clamp_to_byte(static_cast<int>(rintf(value)));
-}
+__device__ inline uint8_t round_to_byte(float value) { return clamp_to_byte(static_cast<int>(rintf(value))); }
 
 // The field of view is one bit a pixel, least significant first, each row starting on a new byte; a null pointer means
 // that every pixel is inside.

@@ -111,16 +111,16 @@ __device__ Pair pair(int64_t i, int64_t source, int64_t target, bool by_area, bo
 }  // namespace
 
 extern "C" __global__ void __launch_bounds__(256)
-frt_shrink_area(const uint8_t* src, uint8_t* dst, int64_t height, int64_t width, int32_t channels, int64_t target_height,
-                int64_t target_width) {
+    frt_shrink_area(const uint8_t* src, uint8_t* dst, int64_t height, int64_t width, int32_t channels,
+                    int64_t target_height, int64_t target_width) {
     if (channels == 1) shrink_area<1>(src, dst, height, width, target_height, target_width);
     if (channels == 3) shrink_area<3>(src, dst, height, width, target_height, target_width);
 }
 
 // height and width are whole multiples of the target's.
 extern "C" __global__ void __launch_bounds__(256)
-frt_shrink_blocks(const uint8_t* src, uint8_t* dst, int64_t height, int64_t width, int32_t channels, int64_t target_height,
-                  int64_t target_width) {
+    frt_shrink_blocks(const uint8_t* src, uint8_t* dst, int64_t height, int64_t width, int32_t channels,
+                      int64_t target_height, int64_t target_width) {
     const int64_t i = frt::thread_index();
     if (i >= target_height * target_width) return;
     const int64_t row = i / target_width, column = i - row * target_width;
@@ -132,7 +132,8 @@ frt_shrink_blocks(const uint8_t* src, uint8_t* dst, int64_t height, int64_t widt
 #pragma unroll 1
         for (int64_t y = row * rows; y < (row + 1) * rows; ++y)
 #pragma unroll 1
-            for (int64_t x = column * columns; x < (column + 1) * columns; ++x) sum += src[(y * width + x) * channels + c];
+            for (int64_t x = column * columns; x < (column + 1) * columns; ++x)
+                sum += src[(y * width + x) * channels + c];
         // A half is rounded up for 2 x 2 blocks, to the even number for all others.
         dst[i * channels + c] = rows == 2 && columns == 2 ? static_cast<uint8_t>((sum + 2) / 4)
                                                           : frt::round_to_byte(static_cast<float>(sum) * scale);
@@ -140,8 +141,8 @@ frt_shrink_blocks(const uint8_t* src, uint8_t* dst, int64_t height, int64_t widt
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-frt_resize_linear(const uint8_t* src, uint8_t* dst, int64_t height, int64_t width, int32_t channels, int64_t target_height,
-                  int64_t target_width, int32_t by_area) {
+    frt_resize_linear(const uint8_t* src, uint8_t* dst, int64_t height, int64_t width, int32_t channels,
+                      int64_t target_height, int64_t target_width, int32_t by_area) {
     const int64_t i = frt::thread_index();
     if (i >= target_height * target_width) return;
     const int64_t row = i / target_width, column = i - row * target_width;
@@ -151,8 +152,10 @@ frt_resize_linear(const uint8_t* src, uint8_t* dst, int64_t height, int64_t widt
     for (int c = 0; c < channels; ++c) {
         const uint8_t* upper = src + rows.low * width * channels + c;
         const uint8_t* lower = src + rows.high * width * channels + c;
-        const int32_t top = upper[columns.low * channels] * columns.weight_low + upper[columns.high * channels] * columns.weight_high;
-        const int32_t bottom = lower[columns.low * channels] * columns.weight_low + lower[columns.high * channels] * columns.weight_high;
+        const int32_t top =
+            upper[columns.low * channels] * columns.weight_low + upper[columns.high * channels] * columns.weight_high;
+        const int32_t bottom =
+            lower[columns.low * channels] * columns.weight_low + lower[columns.high * channels] * columns.weight_high;
         // OpenCV drops bits after each of three steps; the result differs from one exact sum.
         const int32_t sum = ((rows.weight_low * (top >> 4)) >> 16) + ((rows.weight_high * (bottom >> 4)) >> 16);
         dst[i * channels + c] = frt::clamp_to_byte((sum + 2) >> 2);

@@ -1,5 +1,5 @@
-// Overlapping tiles into one map: at each pixel the weighted mean of the tiles that cover it, added in reading order, so
-// that no result depends on the order of threads. One pixel a thread, grid.y shares the rows.
+// Overlapping tiles into one map: at each pixel the weighted mean of the tiles that cover it, added in reading order,
+// so that no result depends on the order of threads. One pixel a thread, grid.y shares the rows.
 // Reference: fundusrt/stitching.py (equal weights).
 #include "kernels.cuh"
 #include "pixel.cuh"
@@ -31,8 +31,8 @@ __device__ Covering covering(int64_t i, int64_t length, int64_t tile, int64_t co
 // tiles: (rows * columns, tile, tile); window: (tile, tile) weights above 0, or null for equal ones;
 // map: (height, width).
 extern "C" __global__ void __launch_bounds__(256)
-frt_stitch(const float* tiles, const float* window, float* map, int64_t height, int64_t width, int64_t tile, int64_t rows,
-           int64_t columns) {
+    frt_stitch(const float* tiles, const float* window, float* map, int64_t height, int64_t width, int64_t tile,
+               int64_t rows, int64_t columns) {
     const int64_t x = frt::thread_index();
     if (x >= width) return;
     const Covering across = covering(x, width, tile, columns);
@@ -44,8 +44,7 @@ frt_stitch(const float* tiles, const float* window, float* map, int64_t height, 
         for (int64_t r = down.first; r <= down.last; ++r) {
 #pragma unroll 1
             for (int64_t c = across.first; c <= across.last; ++c) {
-                const int64_t place =
-                    (y - start(r, height, tile, rows)) * tile + x - start(c, width, tile, columns);
+                const int64_t place = (y - start(r, height, tile, rows)) * tile + x - start(c, width, tile, columns);
                 const float weight = window == nullptr ? 1.0f : window[place];
                 sum += weight * tiles[(r * columns + c) * tile * tile + place];
                 weights += weight;
