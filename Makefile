@@ -4,7 +4,7 @@ VENV ?= .venv
 DEMO_VENV ?= .venv-demo
 BIN := $(VENV)/bin
 
-.PHONY: demo test check kernels wheel bench clean
+.PHONY: demo test check kernels wheel bench gpu-check clean
 
 demo: $(DEMO_VENV)/.installed
 	$(DEMO_VENV)/bin/fundusrt demo -o out/demo
@@ -28,6 +28,11 @@ wheel: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.pipeline_overhead
+
+# On a machine with an NVIDIA GPU, by the Python that has its packages; nothing is fetched. GPU_CHECK takes options, such
+# as --packages FOLDER for wheels that this Python lacks, or --rehearse to try the check where no GPU is.
+gpu-check:
+	PYTHONPATH="sdk:training:export:.$${PYTHONPATH:+:$$PYTHONPATH}" $(PYTHON) -m benchmarks.gpu_check $(GPU_CHECK)
 
 $(DEMO_VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(DEMO_VENV)

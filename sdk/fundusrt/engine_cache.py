@@ -58,11 +58,16 @@ class EngineCache:
     Args:
         folder: where they are; None for `default_engine_folder()`. Made if it is missing.
 
+    Attributes:
+        folder: where they are.
+        is_default: whether that is `default_engine_folder()` without being named.
+
     Raises:
         BackendUnavailable: the folder does not belong to this user alone.
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
+        self.is_default = folder is None
         self.folder = private_folder(default_engine_folder() if folder is None else Path(folder).absolute())
         self._secret = cache_secret(self.folder)
 

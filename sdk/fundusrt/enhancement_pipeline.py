@@ -48,7 +48,10 @@ class EnhancementPipeline(FramePipeline[MageNetManifest, EnhancementResult]):
             eye = self.open_image(image)
         original = rgb_8_bit(eye)
         if not eye.fov.any():
-            quality, provenance = Quality(False, (no_field_reason(eye),)), self._provenance(eye, None, options)
+            quality, provenance = (
+                Quality(False, (no_field_reason(eye),)),
+                self._provenance(eye, None, options, timer.ms),
+            )
             return EnhancementResult(original, 0.0, 0, timer.ms, provenance, quality)
         with timer.stage("frame"):
             frame, pixels = cut_frame(eye, self.manifest)
@@ -57,7 +60,9 @@ class EnhancementPipeline(FramePipeline[MageNetManifest, EnhancementResult]):
         with timer.stage("native"):
             made = NATIVE[self.manifest.postprocess.to_native](eye, frame, pixels, enhanced)
             change, size = _mean_change(original, made, eye.fov), int(np.count_nonzero(eye.fov))
-        return EnhancementResult(made, change, size, timer.ms, self._provenance(eye, frame, options), Quality(True))
+        return EnhancementResult(
+            made, change, size, timer.ms, self._provenance(eye, frame, options, timer.ms), Quality(True)
+        )
 
     def run_frame(self, pixels: Bytes) -> Values:
         """Run the network on a (height_px, width_px[, 3]) uint8 frame; returns its (3, h, w) float32 RGB answer."""

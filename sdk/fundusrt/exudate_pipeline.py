@@ -44,7 +44,7 @@ class ExudatePipeline(FramePipeline[SsMafManifest, SegmentationResult]):
         with timer.stage("decode"):
             eye = self.open_image(image)
         if not eye.fov.any():
-            provenance = self._provenance(eye, None, options)
+            provenance = self._provenance(eye, None, options, timer.ms)
             return SegmentationResult.ungradable(eye, timer.ms, provenance, no_field_reason(eye))
         with timer.stage("frame"):
             frame, pixels = cut_frame(eye, self.manifest)
@@ -56,7 +56,7 @@ class ExudatePipeline(FramePipeline[SsMafManifest, SegmentationResult]):
             mask = probability >= np.float32(self.manifest.postprocess.threshold)
         with timer.stage("lesions"):
             lesions = find_lesions(mask, probability, eye.mm_per_px)
-        provenance = self._provenance(eye, frame, options)
+        provenance = self._provenance(eye, frame, options, timer.ms)
         return SegmentationResult(mask, probability, lesions, timer.ms, provenance, Quality(True), eye)
 
     def run_frame(self, pixels: Bytes) -> Map:

@@ -15,6 +15,7 @@ from fundusrt.backends.base import InferenceSession
 from fundusrt.errors import BackendUnavailable, BundleError
 from fundusrt.image import FundusImage, from_array, read_image
 from fundusrt.manifest import BundleManifest
+from fundusrt.provenance import GpuWork
 from fundusrt.result_files import Result
 
 __all__ = ["ImageInput", "ImagePipeline", "no_field_reason"]
@@ -98,13 +99,14 @@ class ImagePipeline(ABC, Generic[M, R]):
             )
         return values
 
-    def _origin(self, eye: FundusImage) -> dict[str, Any]:
-        """Return the fields of `Provenance` that do not depend on the system."""
+    def _origin(self, eye: FundusImage, gpu: GpuWork | None = None, notes: tuple[str, ...] = ()) -> dict[str, Any]:
+        """Return the fields of `Provenance` that do not depend on the system; `notes` are warnings of the networks."""
         return {
             "source": eye.source_id,
             "image_px": (eye.height, eye.width),
             "bit_depth": eye.pixels.dtype.itemsize * 8,
-            "warnings": _doubts(eye),
+            "warnings": (*_doubts(eye), *notes),
+            "gpu": gpu,
             **self._identity,
         }
 

@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack, overload
 
-from fundusrt.backends import open_session, require_backend
+from fundusrt.backends import open_session, require_backend, target_of
 from fundusrt.bundle import Bundle
 from fundusrt.enhancement_pipeline import EnhancementPipeline
 from fundusrt.errors import BackendUnavailable, InvalidInput
@@ -20,6 +20,9 @@ from fundusrt.systems import system_of
 
 # More than any machine has cores for; the runtime would try to start each of them.
 MAX_THREADS = 1024
+# More tiles than the largest image has, and more lanes than a GPU has memory for.
+MAX_BATCH = 1024
+MAX_LANES = 64
 
 __all__ = ["load"]
 
@@ -35,6 +38,8 @@ class LoadOptions(TypedDict, total=False):
     precision: str
     threads: int | None
     max_megapixels: float | None
+    batch: int | None
+    lanes: int | None
 
 
 @overload
@@ -61,6 +66,8 @@ def load(
     precision: str = "fp32",
     threads: int | None = None,
     max_megapixels: float | None = None,
+    batch: int | None = None,
+    lanes: int | None = None,
 ) -> AnyPipeline:
     """Open a bundle and make it ready to run.
 
@@ -69,11 +76,14 @@ def load(
 
     Args:
         model: the name of a shipped bundle (`leakage`), a bundle folder or a `.frt` file.
-        backend: `onnxruntime` or `openvino`.
-        device: `cpu`.
-        precision: `fp32`.
-        threads: threads of one network call, 1 to 1024; None for one per core.
+        backend: `onnxruntime` or `openvino` on the CPU; `tensorrt`, `tensorrt-rtx` or `tensorrt-lean` (engines that
+            `fundusrt build` made), `onnxruntime`, `onnxruntime-tensorrt` or `onnxruntime-tensorrt-rtx` on `cuda`.
+        device: `cpu` or `cuda`.
+        precision: `fp32`, or another that the bundle has.
+        threads: threads of one network call, 1 to 1024; None for one per core. CPU only.
         max_megapixels: larger image files are refused from their header; None for `read_image`'s default.
+        batch: tiles of one network call on the GPU, 1 to 1024; None for what the engine is tuned for, 8 without one.
+        lanes: images on the GPU at a time, 1 to 64, each with memory of its own; None for 2. More threads take turns.
 
     Returns:
         The pipeline of the bundle's system: call it with an image.
@@ -81,14 +91,12 @@ def load(
     Raises:
         BundleError: the bundle is not complete, not unchanged or not certified.
         BackendUnavailable: this machine or bundle has no such backend, device or precision.
-        InvalidInput: `threads` outside 1 to 1024, or `max_megapixels` not above 0.
+        EngineMismatch: a TensorRT backend without the engine; names the command that builds it.
+        InvalidInput: `threads`, `batch` or `lanes` out of range or of the other device; `max_megapixels` not above 0.
     """
-    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidInput(
-            "threads", got=repr(threads), expected="a whole number from 1, or None for one per core", fix="leave it out"
-        )
-    if threads is not None and threads > MAX_THREADS:
-        raise InvalidInput("threads", got=threads, expected=f"at most {MAX_THREADS}", fix="one per core is fastest")
+    _check_count("threads", threads, MAX_THREADS, "None for one per core")
+    _check_count("batch", batch, MAX_BATCH, "None for the engine's own")
+    _check_count("lanes", lanes, MAX_LANES, "None for 2")
     if max_megapixels is not None and not is_positive(max_megapixels):
         raise InvalidInput(
             "max_megapixels",
@@ -97,16 +105,15 @@ def load(
             fix="leave it out to allow 200",
         )
     require_backend(backend, device)
+    others = {"batch": batch, "lanes": lanes} if device == "cpu" else {"threads": threads}
+    for name, value in others.items():
+        if value is not None:
+            raise InvalidInput(name, got=f"{value} with device {device!r}", expected="None", fix="leave it out")
     bundle = Bundle.open(model)
     check_preprocessing(bundle)
-    sessions = {
-        name: open_session(
-            backend,
-            device,
-            bundle.network_bytes(_choose(network.variants, backend, precision, bundle.source)),
-            source=f"{bundle.source}, network {name!r}",
-            threads=threads,
-        )
+    target = target_of(backend)
+    variants = {
+        name: _choose(network.variants, target, precision, bundle.source)
         for name, network in bundle.manifest.networks.items()
     }
     identity: dict[str, Any] = {
@@ -114,22 +121,50 @@ def load(
         "bundle_version": bundle.manifest.version,
         "bundle_sha256": bundle.sha256,
         "backend": backend,
-        "provider": next(iter(sessions.values())).name,
         "device": device,
         "precision": precision,
         "versions": installed_versions(),
     }
-    return system_of(bundle.manifest).pipeline(bundle.manifest, sessions, identity, max_megapixels)
+    system = system_of(bundle.manifest)
+    if device == "cuda":
+        from fundusrt.cuda.loading import open_runtime
+
+        runtime = open_runtime(backend, bundle, variants, batch, lanes)
+        identity["provider"] = next(iter(runtime.networks.values())).name
+        try:
+            return system.cuda_pipeline(bundle.manifest, runtime, identity, max_megapixels)
+        except BaseException:
+            runtime.close()
+            raise
+    sessions = {
+        name: open_session(
+            backend,
+            device,
+            bundle.network_bytes(variant),
+            source=f"{bundle.source}, network {name!r}",
+            threads=threads,
+        )
+        for name, variant in variants.items()
+    }
+    identity["provider"] = next(iter(sessions.values())).name
+    return system.pipeline(bundle.manifest, sessions, identity, max_megapixels)
 
 
-def _choose(variants: tuple[VariantSpec, ...], backend: str, precision: str, source: str) -> VariantSpec:
+def _check_count(name: str, value: int | None, most: int, otherwise: str) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidInput(name, got=repr(value), expected=f"a whole number from 1, or {otherwise}", fix="leave it out")
+    if value is not None and value > most:
+        raise InvalidInput(name, got=value, expected=f"at most {most}", fix="leave it out")
+
+
+def _choose(variants: tuple[VariantSpec, ...], target: str, precision: str, source: str) -> VariantSpec:
     for variant in variants:
-        if variant.target == backend and variant.precision == precision:
+        if variant.target == target and variant.precision == precision:
             return variant
     have = ", ".join(sorted({f"{variant.target}/{variant.precision}" for variant in variants}))
     raise BackendUnavailable(
         source,
-        got=f"{backend}/{precision}",
+        got=f"{target}/{precision}",
         expected=f"one of {have}",
         fix="choose one of these, or export another variant",
     )
@@ -139,7 +174,8 @@ def installed_versions() -> dict[str, str]:
     """Return the versions that can change a result."""
     versions = {"python": platform.python_version()}
     packages = ("numpy", "opencv-python-headless", "opencv-python", "onnxruntime", "onnxruntime-gpu", "openvino")
-    for name in ("fundusrt", *packages):
+    gpu = ("pycuda", "tensorrt", "tensorrt-lean", "tensorrt-rtx-cu13")
+    for name in ("fundusrt", *packages, *gpu):
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
+from fundusrt.backends.gpu_providers import GPU_PROVIDERS
+from fundusrt.backends.onnxruntime import import_onnxruntime
 from fundusrt.engine_folder import default_engine_folder
 from fundusrt.errors import BackendUnavailable
 from fundusrt.nvidia_driver import probe_driver
@@ -51,10 +53,14 @@ def examine() -> list[Finding]:
         _onnxruntime(),
         _one_onnxruntime(),
         _package("openvino", "backend openvino on the CPU", 'pip install "fundusrt[openvino]"'),
-        _package("tensorrt", "building TensorRT engines", 'pip install "fundusrt[tensorrt]"'),
-        _package("tensorrt-rtx-cu13", "building TensorRT-RTX engines", 'pip install "fundusrt[tensorrt-rtx]"'),
-        _engine_folder(),
         _driver(),
+        _package("pycuda", "device cuda", 'pip install "fundusrt[cuda]", with a C++ compiler and the CUDA toolkit'),
+        _kernels(),
+        _package("tensorrt", "backend tensorrt and its engines", 'pip install "fundusrt[tensorrt]"'),
+        _package("tensorrt-lean", "backend tensorrt-lean", 'pip install "fundusrt[tensorrt-lean]"'),
+        _package("tensorrt-rtx-cu13", "backend tensorrt-rtx and its engines", 'pip install "fundusrt[tensorrt-rtx]"'),
+        _engine_folder(),
+        _gpu_providers(),
         _package("torch", "training and export", 'pip install "fundusrt[train,export]"'),
         _package("onnx", "export", 'pip install "fundusrt[export]"'),
         Finding("shipped bundles", bool(shipped), ", ".join(shipped) or "none", "install the wheel again", True),
@@ -102,5 +108,38 @@ def _engine_folder() -> Finding:
 def _driver() -> Finding:
     driver = probe_driver()
     if driver.problem is not None:
-        return Finding("NVIDIA driver", False, f"{driver.problem}: GPU backends (planned)")
+        return Finding("NVIDIA driver", False, f"{driver.problem}: device cuda", "install NVIDIA's driver for the GPU")
     return Finding("NVIDIA driver", True, ", ".join(f"{gpu.name} ({gpu.capability})" for gpu in driver.gpus))
+
+
+def _kernels() -> Finding:
+    """The kernels that come with the package, and whether they run on the first GPU, if there is one."""
+    from fundusrt.kernels.module import fat_binary, read_record
+
+    try:
+        fat_binary()
+        record = read_record()
+    except BackendUnavailable as error:
+        return Finding("GPU kernels", False, str(error.got), error.fix)
+    oldest = min(record.targets)
+    detail = f"CUDA {record.cuda}, sm{oldest} to sm{max(record.targets)}"
+    gpus = probe_driver().gpus
+    if gpus and int(gpus[0].capability[2:]) < oldest:
+        return Finding(
+            "GPU kernels", False, f"{detail}; the GPU is {gpus[0].capability}", "use a newer GPU, or device cpu"
+        )
+    return Finding("GPU kernels", True, detail)
+
+
+def _gpu_providers() -> Finding:
+    """Which GPU providers the installed ONNX Runtime was built with; whether they load shows when they are used."""
+    name = "ONNX Runtime on GPUs"
+    fix = 'pip uninstall onnxruntime, then pip install "fundusrt[gpu]"'
+    try:
+        have = list(import_onnxruntime().get_available_providers())
+    except BackendUnavailable as error:
+        return Finding(name, False, str(error.got), fix)
+    found = [provider for provider in GPU_PROVIDERS.values() if provider in have]
+    if not found:
+        return Finding(name, False, "no GPU provider: backend onnxruntime on cuda", fix)
+    return Finding(name, True, ", ".join(found))

@@ -9,8 +9,9 @@ from __future__ import annotations
 import ctypes
 import os
 from dataclasses import dataclass
+from typing import Any
 
-__all__ = ["Driver", "Gpu", "probe_driver"]
+__all__ = ["Driver", "Gpu", "driver_library", "probe_driver"]
 
 # CUdevice_attribute of cuda.h
 _CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76
@@ -43,10 +44,19 @@ class Driver:
     gpus: tuple[Gpu, ...] = ()
 
 
+def driver_library() -> Any:
+    """Return the driver's library, whose functions return 0 where all is well.
+
+    Raises:
+        OSError: it is not there.
+    """
+    return ctypes.CDLL("libcuda.so.1" if os.name != "nt" else "nvcuda.dll")
+
+
 def probe_driver() -> Driver:
     """Load the driver's library, initialise it and list the GPUs; nothing is raised and no context is made."""
     try:
-        library = ctypes.CDLL("libcuda.so.1" if os.name != "nt" else "nvcuda.dll")
+        library = driver_library()
         status = int(library.cuInit(0))
     except (OSError, AttributeError):
         return Driver("not found")

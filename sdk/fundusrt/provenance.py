@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["FrameProvenance", "Provenance", "Quality", "TiledProvenance"]
+__all__ = ["FrameProvenance", "GpuWork", "Provenance", "Quality", "TiledProvenance"]
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,32 @@ class Quality:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GpuWork:
+    """What went to a GPU and back for one image, and what was not done there.
+
+    Attributes:
+        name: the GPU, as its driver says it.
+        uploads: copies to it.
+        uploaded_bytes: their bytes.
+        downloads: copies from it.
+        downloaded_bytes: their bytes.
+        on_cpu: stages of `timings_ms` that ran on the CPU.
+    """
+
+    name: str
+    uploads: int
+    uploaded_bytes: int
+    downloads: int
+    downloaded_bytes: int
+    on_cpu: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Provenance(ABC):
-    """What made a result: enough to make it again, and to see that nothing else ran than was asked for."""
+    """What made a result: enough to make it again, and to see that nothing else ran than was asked for.
+
+    `gpu` is None where everything ran on the CPU, and for an image that no network saw.
+    """
 
     bundle: str
     bundle_version: str
@@ -34,6 +58,7 @@ class Provenance(ABC):
     options: dict[str, Any]
     versions: dict[str, str]
     warnings: tuple[str, ...] = ()
+    gpu: GpuWork | None = None
 
     @abstractmethod
     def work(self) -> str:

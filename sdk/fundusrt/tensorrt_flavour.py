@@ -1,4 +1,4 @@
-"""TensorRT and TensorRT-RTX: two packages with one Python API, and what tells them apart.
+"""TensorRT, its lean runtime and TensorRT-RTX: packages with one Python API, and what tells them apart.
 
 Nothing here compares version numbers: what a package can do is asked of the package (`hasattr`). The version is only
 recorded, since a plan is bound to it.
@@ -13,7 +13,15 @@ from typing import Any, Literal
 
 from fundusrt.errors import BackendUnavailable
 
-__all__ = ["FLAVOURS", "Flavour", "TensorRT", "import_tensorrt", "operating_system", "tensorrt_of"]
+__all__ = [
+    "FLAVOURS",
+    "Flavour",
+    "TensorRT",
+    "import_tensorrt",
+    "import_tensorrt_lean",
+    "operating_system",
+    "tensorrt_of",
+]
 
 Flavour = Literal["tensorrt", "tensorrt-rtx"]
 FLAVOURS: tuple[Flavour, ...] = ("tensorrt", "tensorrt-rtx")
@@ -28,11 +36,18 @@ class TensorRT:
         flavour: `tensorrt` or `tensorrt-rtx`.
         version: as the package says it, `11.1.0.106`.
         module: the package; its classes have the same names in both flavours.
+        lean: whether it is the lean runtime of `tensorrt`, which loads version-compatible plans and builds nothing.
     """
 
     flavour: Flavour
     version: str
     module: Any
+    lean: bool = False
+
+    @property
+    def name(self) -> str:
+        """As a backend is named: the flavour, or `tensorrt-lean`."""
+        return "tensorrt-lean" if self.lean else self.flavour
 
     @property
     def targets_capabilities(self) -> bool:
@@ -51,16 +66,29 @@ def import_tensorrt(flavour: Flavour) -> TensorRT:
     Raises:
         BackendUnavailable: it is not installed, or its libraries do not load.
     """
+    return tensorrt_of(_imported(_MODULES[flavour], flavour), flavour)
+
+
+def import_tensorrt_lean() -> TensorRT:
+    """Import the lean runtime of `tensorrt`.
+
+    Raises:
+        BackendUnavailable: it is not installed, or its libraries do not load.
+    """
+    module = _imported("tensorrt_lean", "tensorrt-lean")
+    return TensorRT("tensorrt", str(module.__version__), module, lean=True)
+
+
+def _imported(package: str, extra: str) -> Any:
     try:
-        module = import_module(_MODULES[flavour])
+        return import_module(package)
     except (ImportError, OSError) as error:  # OSError: a library of it is missing
         raise BackendUnavailable(
-            flavour,
-            got=f"no usable Python package {_MODULES[flavour]!r} ({error})",
-            expected=f"{flavour} installed",
-            fix=f'pip install "fundusrt[{flavour}]"',
+            extra,
+            got=f"no usable Python package {package!r} ({error})",
+            expected=f"{extra} installed",
+            fix=f'pip install "fundusrt[{extra}]"',
         ) from error
-    return tensorrt_of(module, flavour)
 
 
 def tensorrt_of(module: Any, flavour: Flavour) -> TensorRT:

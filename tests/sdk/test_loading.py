@@ -38,19 +38,14 @@ def test_folder_and_zip_give_the_same_result(tiny: Path, tmp_path: Path) -> None
     ("options", "kind", "message"),
     [
         (
-            {"backend": "tensorrt"},
+            {"backend": "tvm"},
             BackendUnavailable,
-            "backend: got 'tensorrt'; expected one of onnxruntime, openvino; pass backend='onnxruntime'",
+            "backend: got 'tvm'; expected one of onnxruntime, openvino, tensorrt, tensorrt-rtx, tensorrt-lean, ",
         ),
         (
             {"precision": "fp16"},
             BackendUnavailable,
             "got onnxruntime/fp16; expected one of onnxruntime/fp32; choose one",
-        ),
-        (
-            {"device": "cuda"},
-            BackendUnavailable,
-            "device: got 'cuda' with backend 'onnxruntime'; expected 'cpu'; pass",
         ),
         ({"threads": 0}, InvalidInput, "threads: got 0; expected a whole number from 1, or None for one per core"),
         ({"threads": -3}, InvalidInput, "threads: got -3"),
@@ -58,6 +53,13 @@ def test_folder_and_zip_give_the_same_result(tiny: Path, tmp_path: Path) -> None
         ({"threads": 1.5}, InvalidInput, r"threads: got 1\.5; expected a whole number"),
         ({"threads": True}, InvalidInput, "threads: got True; expected a whole number"),
         ({"threads": 100_000}, InvalidInput, "threads: got 100000; expected at most 1024"),
+        ({"batch": 4}, InvalidInput, "batch: got 4 with device 'cpu'; expected None"),
+        ({"lanes": 4}, InvalidInput, "lanes: got 4 with device 'cpu'; expected None"),
+        ({"device": "cuda", "threads": 4}, InvalidInput, "threads: got 4 with device 'cuda'; expected None"),
+        ({"device": "cuda", "batch": 0}, InvalidInput, "batch: got 0; expected a whole number from 1"),
+        ({"device": "cuda", "lanes": 65}, InvalidInput, "lanes: got 65; expected at most 64"),
+        ({"device": "mps"}, BackendUnavailable, "device: got 'mps' with backend 'onnxruntime'; expected 'cpu' or"),
+        ({"backend": "tensorrt"}, BackendUnavailable, "device: got 'cpu' with backend 'tensorrt'; expected 'cuda'"),
     ],
 )
 def test_nothing_else_is_tried(tiny: Path, options: dict[str, Any], kind: Any, message: str) -> None:
@@ -72,8 +74,8 @@ def test_a_bundle_is_text_or_a_path(model: Any) -> None:
 
 
 def test_an_unknown_backend_is_refused_before_the_bundle_is_read(tmp_path: Path) -> None:
-    with pytest.raises(BackendUnavailable, match="backend: got 'tensorrt'"):
-        fundusrt.load(tmp_path / "absent", backend="tensorrt")
+    with pytest.raises(BackendUnavailable, match="backend: got 'tvm'"):
+        fundusrt.load(tmp_path / "absent", backend="tvm")
 
 
 def test_onnxruntime_is_not_installed(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ def test_every_missing_thing_has_a_fix_and_nothing_that_is_there_needs_one() -> 
     for finding in examine():
         assert finding.what
         assert finding.detail
-        assert (finding.fix is None) == (finding.ok or "(planned)" in finding.detail), finding
+        assert (finding.fix is None) == finding.ok, finding
 
 
 def test_this_machine_has_what_the_tests_need() -> None:
@@ -91,7 +91,7 @@ def test_the_processor_is_named_where_the_system_says_nothing(monkeypatch: pytes
     ("driver", "text"),
     [
         (Driver(None, (Gpu("NVIDIA L4", "sm89"),)), "NVIDIA L4 (sm89)"),
-        (Driver("cuInit returned 100"), "cuInit returned 100: GPU backends (planned)"),
+        (Driver("cuInit returned 100"), "cuInit returned 100: device cuda"),
     ],
 )
 def test_the_driver_is_asked(monkeypatch: pytest.MonkeyPatch, driver: Driver, text: str) -> None:
@@ -103,9 +103,45 @@ def test_the_driver_is_asked(monkeypatch: pytest.MonkeyPatch, driver: Driver, te
 def test_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "probe_driver", lambda: Driver("not found"))
     finding = by_name(examine())["NVIDIA driver"]
-    assert (finding.ok, finding.needed, finding.fix) == (False, False, None)
+    assert (finding.ok, finding.needed, finding.fix) == (False, False, "install NVIDIA's driver for the GPU")
 
 
 def test_a_user_without_a_home_has_no_engine_cache(homeless: None) -> None:
     expected = Finding("engine cache", ok=False, detail="a user without a home folder", fix="set FUNDUSRT_CACHE")
     assert by_name(examine())["engine cache"] == expected
+
+
+def test_the_kernels_and_the_gpu_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    def kernels(*gpus: Gpu) -> Finding:
+        monkeypatch.setattr(machine, "probe_driver", lambda: Driver(None if gpus else "not found", gpus))
+        return by_name(examine())["GPU kernels"]
+
+    assert kernels().ok
+    assert kernels(Gpu("NVIDIA H200", "sm90")).ok
+    old = kernels(Gpu("Tesla P100", "sm60"))
+    assert not old.ok
+    assert "the GPU is sm60" in old.detail
+    assert old.fix == "use a newer GPU, or device cpu"
+
+
+def test_damaged_kernels_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from fundusrt.kernels import module
+
+    for path in (module.fat_binary_path(), module.fat_binary_path().with_suffix(".json")):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    with (tmp_path / module.fat_binary_path().name).open("ab") as stream:
+        stream.write(b"!")
+    monkeypatch.setattr(module, "_FOLDER", tmp_path)
+    finding = by_name(examine())["GPU kernels"]
+    assert not finding.ok
+    assert "not the recorded one" in finding.detail
+
+
+def test_gpu_providers_are_those_of_the_installed_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxruntime
+
+    assert not by_name(examine())["ONNX Runtime on GPUs"].ok
+    have = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: have)
+    found = by_name(examine())["ONNX Runtime on GPUs"]
+    assert (found.ok, found.detail) == (True, "CUDAExecutionProvider")

@@ -1,6 +1,5 @@
 """TensorRT engines: one builder for TensorRT 10, 11 and TensorRT-RTX.
 
-    build_log.py        the log of a build, collected: the only reason a failed build gives
     onnx_parsing.py     ONNX bytes to a strongly typed network, checked against the manifest
     build_config.py     options, batch profile and targets, each refused by name where the package lacks it
     timing_cache.py     kernel timings kept between builds

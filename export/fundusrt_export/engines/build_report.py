@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fundusrt_export.engines.build_log import BuildLog
+from fundusrt.tensorrt_log import PackageLog
 
 __all__ = ["EngineReport", "engine_report"]
 
@@ -48,7 +48,7 @@ class EngineReport:
         return {**asdict(self), "generated_kernels": sum(self.kernels.values())}
 
 
-def engine_report(trt: Any, network: Any, log: BuildLog, plan: bytes, build_s: float) -> EngineReport:
+def engine_report(trt: Any, network: Any, log: PackageLog, plan: bytes, build_s: float) -> EngineReport:
     """Return the figures of a plan that was just built."""
     text = log.text()
     layers = (network.get_layer(index) for index in range(network.num_layers))

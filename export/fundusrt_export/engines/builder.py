@@ -13,8 +13,8 @@ from fundusrt.engine_identity import BatchRange, EngineOptions
 from fundusrt.manifest import NetworkSpec
 from fundusrt.sealed_file import SealedFile
 from fundusrt.tensorrt_flavour import TensorRT
+from fundusrt.tensorrt_log import PackageLog, collected_log
 from fundusrt_export.engines.build_config import apply_options, apply_profile, apply_target, check_options
-from fundusrt_export.engines.build_log import BuildLog, collected_log
 from fundusrt_export.engines.build_progress import BuildProgress, Silent, progress_monitor
 from fundusrt_export.engines.build_report import EngineReport, engine_report
 from fundusrt_export.engines.onnx_parsing import check_tensors, parse_onnx, typed_network
@@ -114,7 +114,7 @@ def _serialized(builder: Any, network: Any, config: Any, stop: threading.Event) 
                 stop.set()
 
 
-def _failed(trt: Any, log: BuildLog, subject: str) -> EngineBuildError:
+def _failed(trt: Any, log: PackageLog, subject: str) -> EngineBuildError:
     return EngineBuildError(
         subject,
         got="; ".join(log.errors()) or "no plan, and no reason in the log",

@@ -65,7 +65,7 @@ def build(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Compile every network of a BUNDLE into engines of this user's cache. No backend loads engines yet.
+    """Compile every network of a BUNDLE into engines of this user's cache, which the backends of the same names load.
 
     What the cache has is not built again.
     """

@@ -8,7 +8,7 @@ from typing import Any
 from fundusrt.engine_identity import EngineOptions
 from fundusrt.nvidia_driver import Driver
 from fundusrt.tensorrt_flavour import TensorRT
-from fundusrt_export.engines.build_log import BuildLog, collected_log
+from fundusrt.tensorrt_log import PackageLog, collected_log
 from fundusrt_export.engines.bundle_build import NetworkEngine
 from fundusrt_export.engines.gpu_targets import GpuTarget
 from fundusrt_export.engines.inspection import EngineInspection, EngineTensor, data_type, parse_inspection
@@ -64,7 +64,7 @@ def inspect_engine(tensorrt: TensorRT, driver: Driver, built: NetworkEngine) -> 
             return Inspected(None, str(error))
 
 
-def _inspected(trt: Any, log: BuildLog, plan: bytes, options: EngineOptions, subject: str) -> EngineInspection:
+def _inspected(trt: Any, log: PackageLog, plan: bytes, options: EngineOptions, subject: str) -> EngineInspection:
     try:
         runtime = trt.Runtime(log.logger)
     except TypeError:  # the bindings' answer to a library that hands out no runtime
@@ -86,7 +86,7 @@ def _inspected(trt: Any, log: BuildLog, plan: bytes, options: EngineOptions, sub
     return parse_inspection(text, lambda name: _described(trt, engine, name), subject)
 
 
-def _context(trt: Any, log: BuildLog, engine: Any, subject: str) -> Any:
+def _context(trt: Any, log: PackageLog, engine: Any, subject: str) -> Any:
     """Return a context with the shapes the engine is tuned for, None if no shape is free.
 
     Without one the inspector writes neither shapes nor data types that depend on a free dimension (NvInferRuntime.h,
@@ -125,7 +125,7 @@ def _shape(dimensions: Any) -> tuple[int, ...]:
     return tuple(int(length) for length in dimensions)
 
 
-def _failed(trt: Any, log: BuildLog, subject: str, got: str) -> InspectionError:
+def _failed(trt: Any, log: PackageLog, subject: str, got: str) -> InspectionError:
     reasons = "; ".join(log.errors()) or "no reason in the log"
     return InspectionError(
         subject,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fundusrt.manifest import NetworkSpec, TensorSpec
-from fundusrt_export.engines.build_log import BuildLog
+from fundusrt.tensorrt_log import PackageLog
 from fundusrt_export.errors import EngineBuildError
 
 __all__ = ["check_tensors", "parse_onnx", "typed_network"]
@@ -24,7 +24,7 @@ def typed_network(trt: Any, builder: Any) -> Any:
     return builder.create_network(flags)
 
 
-def parse_onnx(trt: Any, network: Any, onnx: bytes, log: BuildLog, subject: str) -> Any:
+def parse_onnx(trt: Any, network: Any, onnx: bytes, log: PackageLog, subject: str) -> Any:
     """Parse a self-contained ONNX file into the network.
 
     Returns:

@@ -22,6 +22,7 @@ from fundusrt.tile_agreement import seam_difference, tiles_one_by_one
 
 if TYPE_CHECKING:
     from fundusrt.bundle import Bundle
+    from fundusrt.cuda.runtime import CudaRuntime
 
 __all__ = ["CmwnetSystem"]
 
@@ -42,6 +43,18 @@ class CmwnetSystem(System[CmwnetManifest, SegmentationPipeline]):
         """Return the pipeline over `large` and `small`."""
         large, small = sessions["large"], sessions["small"]
         return SegmentationPipeline(manifest, large, small, identity, max_megapixels=max_megapixels)
+
+    def cuda_pipeline(
+        self,
+        manifest: CmwnetManifest,
+        runtime: CudaRuntime,
+        identity: dict[str, Any],
+        max_megapixels: float | None = None,
+    ) -> SegmentationPipeline:
+        """Return the pipeline with all stages on the device."""
+        from fundusrt.cuda.segmentation import CudaSegmentationPipeline
+
+        return CudaSegmentationPipeline(manifest, runtime, identity, max_megapixels=max_megapixels)
 
     def preprocessed(self, manifest: CmwnetManifest, eye: FundusImage) -> dict[str, npt.NDArray[np.uint8]]:
         """Return `grid` and `whole`."""

@@ -20,6 +20,7 @@ from fundusrt.task_agreement import mask_figures
 
 if TYPE_CHECKING:
     from fundusrt.bundle import Bundle
+    from fundusrt.cuda.runtime import CudaRuntime
 
 __all__ = ["Comparison", "Figure", "GoldenAnswer", "System", "compare_map", "compare_mask", "recorded", "task_figures"]
 
@@ -82,6 +83,18 @@ class System(ABC, Generic[M, P]):
         max_megapixels: float | None = None,
     ) -> P:
         """Return the pipeline over open sessions, by the manifest's names."""
+
+    def cuda_pipeline(
+        self, manifest: M, runtime: CudaRuntime, identity: dict[str, Any], max_megapixels: float | None = None
+    ) -> P:
+        """Return the pipeline over networks on a GPU, which it closes.
+
+        Unless a system has stages on the device, its networks run there and everything else on the CPU.
+        """
+        from fundusrt.backends.device_session import DeviceSession
+
+        sessions = {name: DeviceSession(runtime, name) for name in manifest.networks}
+        return self.pipeline(manifest, sessions, identity, max_megapixels)
 
     @abstractmethod
     def preprocessed(self, manifest: M, eye: FundusImage) -> dict[str, Bytes]:

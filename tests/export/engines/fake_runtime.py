@@ -1,14 +1,23 @@
-"""The runtime's side of the recorded fake: it loads the fake's own plans, and its inspector writes them as that release
-does, with the layers of the network that was parsed.
+"""The runtime's side of the recorded fake: it loads the fake's own plans, runs them on a fake GPU, and its inspector
+writes them as that release does, with the layers of the network that was parsed.
+
+Running is strict: what NvInferRuntime.h asks of the caller and a GPU punishes with a crash or wrong numbers raises.
+`gpu` of the module is the fake GPU (`tests.sdk.cuda.fake_cuda`), None for a machine where nothing runs; `misuse`
+collects what a destructor finds, since it cannot raise.
 
 The forms are those of NVIDIA's "Migrating IEngineInspector Usage from TensorRT 10.x to 11.x".
 """
 
 from __future__ import annotations
 
+import base64
+import ctypes
 import json
+import threading
+import weakref
 from typing import Any
 
+import numpy as np
 import onnx
 from onnx import TensorProto
 
@@ -51,10 +60,25 @@ def add_runtime(trt: Any, strict: type, release: str, names_io: bool) -> None:
         names_io: whether the release's inspector only names inputs and outputs (`Bindings`).
     """
 
+    trt.gpu, trt.misuse = None, []
+
+    def freed(what: str) -> None:
+        """Note what is freed without a CUDA context, as it is after the context was popped or destroyed."""
+        if trt.gpu is not None and not trt.gpu.stack():
+            trt.misuse.append(f"{what} freed without a CUDA context")
+
     class Runtime(strict):
         def __init__(self, logger: Any) -> None:
+            if trt.gpu is not None:
+                trt.gpu.current()
             self._logger = logger
+            self._engines = weakref.WeakSet()
             self.engine_host_code_allowed = False
+
+        def __del__(self) -> None:
+            freed("runtime")
+            if len(self._engines):
+                trt.misuse.append("runtime freed before its engine")
 
         def deserialize_cuda_engine(self, serialized_engine: bytes) -> Any:
             error = None
@@ -70,12 +94,22 @@ def add_runtime(trt: Any, strict: type, release: str, names_io: bool) -> None:
             if error is not None:
                 self._logger.log(trt.Severity.ERROR, error)
                 return None
-            return ICudaEngine(plan)
+            engine = ICudaEngine(plan, self._logger)
+            self._engines.add(engine)
+            return engine
 
     class ICudaEngine(strict):
-        def __init__(self, plan: dict[str, Any]) -> None:
-            self._plan = plan
+        def __init__(self, plan: dict[str, Any], logger: Any) -> None:
+            self._plan, self._logger = plan, logger
             self._io = {each["name"]: each for each in plan["io"]}
+            self._contexts = weakref.WeakSet()
+            self._alive = [True]  # the contexts see it; they do not keep the engine, whose memory is gone with it
+
+        def __del__(self) -> None:
+            freed("engine")
+            self._alive[0] = False
+            if len(self._contexts):
+                trt.misuse.append("engine freed before its contexts")
 
         num_io_tensors = property(lambda self: len(self._io))
         num_optimization_profiles = property(lambda self: max(1, len(self._plan["profiles"])))
@@ -98,22 +132,92 @@ def add_runtime(trt: Any, strict: type, release: str, names_io: bool) -> None:
             return [tuple(shape) for shape in profile_shapes(self._plan, self._io[name])[profile_index]]
 
         def create_execution_context(self, strategy: Any = trt.ExecutionContextAllocationStrategy.STATIC) -> Any:
-            if strategy != trt.ExecutionContextAllocationStrategy.USER_MANAGED:
+            strategies = trt.ExecutionContextAllocationStrategy
+            if trt.gpu is None and strategy != strategies.USER_MANAGED:
                 raise MemoryError("a context with memory of its own")
-            return IExecutionContext(self)
+            if trt.gpu is not None:
+                trt.gpu.current()
+            configured = not isinstance(strategy, strategies)
+            context = IExecutionContext(self, strategy if configured else None)
+            self._contexts.add(context)
+            return context
 
         def create_engine_inspector(self) -> Any:
             return EngineInspector(self)
 
     class IExecutionContext(strict):
-        def __init__(self, engine: Any) -> None:
-            self._engine, self._batch = engine, -1
+        def __init__(self, engine: Any, config: Any) -> None:
+            self._plan, self._io, self._alive, self._batch = engine._plan, engine._io, engine._alive, -1
+            self._logger = engine._logger
+            inputs = [name for name, each in self._io.items() if each["mode"] == "INPUT"]
+            self._profile = {name: engine.get_tensor_profile_shape(name, 0) for name in inputs}
+            self._addresses: dict[str, int] = {}
+            self._ran_with: tuple[Any, ...] | None = None
+            self._user: tuple[int, int] | None = None
+            self._config = config
+            if all(-1 not in each["shape"] for each in self._io.values()):
+                self._batch = next(iter(self._io.values()))["shape"][0]
+
+        def __del__(self) -> None:
+            freed("execution context")
 
         def set_input_shape(self, name: str, shape: Any) -> bool:
-            low, _, high = self._engine.get_tensor_profile_shape(name, 0)
+            low, _, high = self._profile[name]
             if not all(least <= length <= most for least, length, most in zip(low, shape, high, strict=True)):
                 return False
             self._batch = shape[0]  # all that a profile frees
+            return True
+
+        def infer_shapes(self) -> list[str]:
+            return [] if self._batch > 0 else list(self._profile)
+
+        def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+            return tuple(self._batch if length == -1 else length for length in self._io[name]["shape"])
+
+        def set_tensor_address(self, name: str, memory: int) -> bool:
+            if name not in self._io or not isinstance(memory, int) or memory == 0 or memory % 256:
+                return False
+            self._addresses[name] = memory
+            return True
+
+        def execute_async_v3(self, stream_handle: int) -> bool:
+            if trt.gpu is None:
+                raise MemoryError("a run without a GPU")
+            trt.gpu.current()
+            if not self._alive[0]:
+                raise RuntimeError("segmentation fault: the engine is gone")
+            if stream_handle not in trt.gpu.streams:
+                raise RuntimeError(f"stream {stream_handle}: the default stream would stop all others")
+            missing = [name for name in self._io if name not in self._addresses]
+            if missing or self._batch < 1:
+                reason = f"no address for {', '.join(missing)}" if missing else "an input shape is not specified"
+                self._logger.log(trt.Severity.ERROR, f"IExecutionContext::enqueueV3: {reason}")
+                return False
+            stream = trt.gpu.streams[stream_handle]
+            state = (self._batch, *sorted(self._addresses.items()))
+            if stream.capturing is not None and self._ran_with != state:
+                stream.broken = True  # memory is allocated in the first run with these shapes
+                self._logger.log(trt.Severity.ERROR, "cudaErrorStreamCaptureUnsupported")
+                return False
+            self._ran_with = state
+            addresses, batch = dict(self._addresses), self._batch
+
+            def began() -> None:
+                user = threading.get_ident(), stream_handle
+                if self._user not in (None, user):
+                    raise RuntimeError("one context, used by two threads or streams at a time")
+                self._user = user
+
+            def work() -> None:
+                self._user = None
+                if not self._alive[0]:
+                    raise RuntimeError("segmentation fault: the engine is gone")
+                compute(trt.gpu, self._plan, self._io, addresses, batch)
+
+            work.began = began  # type: ignore[attr-defined]
+            if stream.capturing is None:
+                began()
+            stream.enqueue(work)
             return True
 
     class EngineInspector(strict):
@@ -134,6 +238,28 @@ def add_runtime(trt: Any, strict: type, release: str, names_io: bool) -> None:
             return json.dumps(
                 {"Layers": layers, "I/O Tensors": [io_json(self._plan, each) for each in self._plan["io"]]}
             )
+
+
+SESSIONS: dict[str, Any] = {}
+
+
+def compute(gpu: Any, plan: dict[str, Any], tensors: dict[str, Any], addresses: dict[str, int], batch: int) -> None:
+    """Run the network that was built, on ONNX Runtime, over the fake GPU's memory."""
+    import onnxruntime
+
+    if plan["network"] not in SESSIONS:
+        model = base64.b64decode(plan["model"])
+        SESSIONS[plan["network"]] = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    views: dict[str, Any] = {}
+    for name, each in tensors.items():
+        shape = [batch if length == -1 else length for length in each["shape"]]
+        count = int(np.prod(shape))
+        gpu.check(addresses[name], 4 * count)
+        floats = (ctypes.c_float * count).from_address(addresses[name])
+        views[name] = np.frombuffer(floats, np.float32).reshape(shape)
+    feeds = {name: views[name] for name, each in tensors.items() if each["mode"] == "INPUT"}
+    (output,) = set(tensors) - set(feeds)
+    views[output][...] = SESSIONS[plan["network"]].run([output], feeds)[0]
 
 
 def layer_json(layer: dict[str, Any], one_string: bool, batch: int = 1) -> dict[str, Any]:

@@ -7,6 +7,7 @@ A plan of the fake is `ftrt` and a JSON document of everything that was configur
 
 from __future__ import annotations
 
+import base64
 import enum
 import hashlib
 import json
@@ -141,6 +142,7 @@ def fake_tensorrt(release: str) -> Any:
             network._outputs = [ITensor(value) for value in graph.output]
             network._hash = hashlib.sha256(model).hexdigest()
             network._described = {
+                "model": base64.b64encode(model).decode(),
                 "layers": engine_layers(model),
                 "io": [
                     {"name": value.name, "mode": mode, "type": kind.elem_type, "shape": shape_of(kind)}

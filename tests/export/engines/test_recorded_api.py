@@ -1,18 +1,21 @@
-"""The fake keeps to the recorded names, and so does the builder: also the names that no test run reaches."""
+"""The fake keeps to the recorded names, and so do builder and session: also the names that no test run reaches."""
 
 from __future__ import annotations
 
 import ast
 import inspect
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import fundusrt
 import fundusrt_export.engines
 from tests.export.engines.fake_tensorrt import RECORD, RELEASES, fake_tensorrt
 
 ENGINES = Path(fundusrt_export.engines.__file__).parent
+SDK = Path(fundusrt.__file__).parent
 OBJECTS = {
     "trt": None,
     "builder": "Builder",
@@ -29,11 +32,17 @@ OBJECTS = {
     "context": "IExecutionContext",
     "inspector": "EngineInspector",
 }
+RTX_OBJECTS = {"settings": "IRuntimeConfig"}
 # Asked for with hasattr or only where a package targets compute capabilities (TensorRT-RTX).
-ONLY_RTX = {"num_compute_capabilities", "set_compute_capability", "ComputeCapability"}
+ONLY_RTX = {
+    "num_compute_capabilities",
+    "set_compute_capability",
+    "ComputeCapability",
+    "CudaGraphStrategy",
+    "create_runtime_config",
+}
 FILES = (
     "build_config",
-    "build_log",
     "build_progress",
     "build_report",
     "builder",
@@ -43,19 +52,31 @@ FILES = (
 )
 
 
-def used() -> set[tuple[str, str]]:
-    """Return (object, attribute) for each attribute of an object of the package that the builder's source names."""
+def used(objects: Mapping[str, str | None] = OBJECTS) -> set[tuple[str, str]]:
+    """Return (object, attribute) for each attribute of an object of the package that the sources name.
+
+    `self._engine` counts as `engine`.
+    """
     found: set[tuple[str, str]] = set()
-    for file in FILES:
-        for node in ast.walk(ast.parse((ENGINES / f"{file}.py").read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in OBJECTS:
-                found.add((node.value.id, node.attr))
+    files = [ENGINES / f"{name}.py" for name in FILES] + [SDK / "tensorrt_log.py", SDK / "backends" / "tensorrt.py"]
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and (name := named(node.value)) in objects:
+                found.add((name, node.attr))
     return found
+
+
+def named(node: ast.expr) -> str | None:
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":
+        return node.attr.removeprefix("_")
+    return node.id if isinstance(node, ast.Name) else None
 
 
 def test_the_source_is_read() -> None:
     assert {("trt", "OnnxParser"), ("config", "clear_flag"), ("parser", "parse"), ("error", "node_name")} <= used()
     assert {("runtime", "deserialize_cuda_engine"), ("inspector", "get_engine_information")} <= used()
+    assert {("context", "execute_async_v3"), ("context", "set_tensor_address"), ("trt", "ILogger")} <= used()
+    assert ("settings", "cuda_graph_strategy") in used(RTX_OBJECTS)
     assert len(used()) > 35
 
 
@@ -72,9 +93,13 @@ def test_every_name_the_builder_uses_is_in_the_bindings(release: str) -> None:
 
 def test_every_name_the_builder_uses_is_in_tensorrt_rtx() -> None:
     trt = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx-cu13 is not installed")
-    for name, attribute in sorted(used()):
-        owner = trt if OBJECTS[name] is None else getattr(trt, OBJECTS[name])
+    objects = {**OBJECTS, **RTX_OBJECTS}
+    for name, attribute in sorted(used(objects)):
+        owner = trt if objects[name] is None else getattr(trt, objects[name])
         assert hasattr(owner, attribute), f"{name}.{attribute}"
+    assert hasattr(trt.IRuntimeCache, "serialize")
+    assert hasattr(trt.IRuntimeCache, "deserialize")
+    assert "WHOLE_GRAPH_CAPTURE" in trt.CudaGraphStrategy.__members__
 
 
 @pytest.mark.parametrize("release", RELEASES)

@@ -1,0 +1,413 @@
+"""Engines of the cache, run by the recorded fake of each release: the answers, what is refused, and faults in the order
+of calls, each of which the fake catches."""
+
+from __future__ import annotations
+
+import enum
+import gc
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fundusrt
+from fundusrt.backends import tensorrt as backend
+from fundusrt.bundle import Bundle
+from fundusrt.cuda.graph import StreamGraph
+from fundusrt.cuda.lane import Lane
+from fundusrt.cuda.runtime import CudaRuntime
+from fundusrt.engine_cache import EngineCache
+from fundusrt.engine_identity import BatchRange, EngineOptions
+from fundusrt.errors import BackendUnavailable, EngineMismatch
+from fundusrt.nvidia_driver import Gpu
+from fundusrt.tensorrt_flavour import TensorRT, tensorrt_of
+from fundusrt.testing import tiny_bundle, tiny_image
+from fundusrt.testing.seal import seal_bundle
+from fundusrt_export.engines.bundle_build import BuildRequest, build_bundle
+from fundusrt_export.engines.gpu_targets import GpuTarget
+from tests.export.engines.fake_tensorrt import RELEASES, fake_tensorrt
+from tests.sdk.cuda.fake_device import fake_device
+
+GPU = Gpu("Fake GPU", "sm90")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny bundle with a `tensorrt` variant of each network."""
+    folder = tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny", tile_px=64, whole_px=64)
+    content = json.loads((folder / "bundle.json").read_text())
+    for network in content["networks"].values():
+        network["variants"].append({**network["variants"][0], "target": "tensorrt"})
+    seal_bundle(folder, content)
+    return folder
+
+
+class Bench:
+    """A fake GPU, a fake TensorRT and a cache of engines; `load` as a user would."""
+
+    def __init__(self, bundle: Path, trt: Any, device: Any, cuda: Any, library: Any, patch: Any) -> None:
+        self.bundle, self.trt, self.device, self.cuda, self.library, self.patch = (
+            bundle,
+            trt,
+            device,
+            cuda,
+            library,
+            patch,
+        )
+        self.tensorrt: TensorRT = tensorrt_of(trt, "tensorrt")
+
+    def build(self, batch: str = "1,3,3", **options: Any) -> None:
+        request = BuildRequest(batch=BatchRange.parse(batch), options=EngineOptions(**options))
+        self.trt.gpu = None  # the builder needs no context of ours
+        build_bundle(Bundle.open(self.bundle), self.tensorrt, [GpuTarget(GPU, None)], EngineCache(), request)
+        self.trt.gpu = self.cuda
+
+    def load(self, name: str = "tensorrt", **options: Any) -> Any:
+        self.trt.gpu = self.cuda
+        return fundusrt.load(self.bundle, backend=name, device="cuda", **options)
+
+    def clean(self) -> None:
+        """Assert that everything went in the right order."""
+        gc.collect()
+        assert self.trt.misuse == []
+        self.cuda.assert_clean()
+
+
+@pytest.fixture
+def bench(bundle: Path, host_kernels: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    @contextmanager
+    def made(release: str = "v11.1", refuse: str | None = None, memory: int = 2**40) -> Iterator[Bench]:
+        trt = fake_tensorrt(release)
+        monkeypatch.setenv("FUNDUSRT_CACHE", str(tmp_path))
+        monkeypatch.setattr(
+            "fundusrt.backends.device_networks.import_tensorrt", lambda flavour: tensorrt_of(trt, flavour)
+        )
+        lean = TensorRT("tensorrt", trt.__version__, trt, lean=True)
+        monkeypatch.setattr("fundusrt.backends.device_networks.import_tensorrt_lean", lambda: lean)
+        with fake_device(monkeypatch, host_kernels, refuse=refuse, memory=memory) as (device, cuda, library):
+            yield Bench(bundle, trt, device, cuda, library, monkeypatch)
+
+    return made
+
+
+def same(bench: Bench, pipeline: Any, pixels: Any) -> Any:
+    """Assert that a pipeline answers what the CPU answers."""
+    with fundusrt.load(bench.bundle) as on_cpu:
+        expected = on_cpu(pixels)
+    made = pipeline(pixels)
+    assert np.array_equal(made.mask, expected.mask)
+    assert np.allclose(made.probability, expected.probability, atol=1e-6, rtol=0)
+    return made
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_an_engine_answers_as_the_cpu(release: str, bench: Callable[..., Any]) -> None:
+    with bench(release) as here:
+        here.build()
+        with here.load() as pipeline:
+            made = same(here, pipeline, tiny_image(300, 350))
+            assert made.provenance.provider == f"tensorrt {release.removeprefix('v')}, batch 1"
+            assert (made.provenance.backend, made.provenance.device) == ("tensorrt", "cuda")
+            assert made.provenance.gpu.name == "Fake GPU"
+            assert made.provenance.warnings == ()
+            # 25 tiles in batches of 3, and the whole image: each a launch of a captured graph.
+            assert here.library.launches == 9 + 1
+        here.clean()
+
+
+def test_no_engine_is_an_error_that_says_how_to_build_it(bench: Callable[..., Any]) -> None:
+    with (
+        bench() as here,
+        pytest.raises(EngineMismatch, match=r"got none; expected one for tensorrt 11\.1 on sm90") as no,
+    ):
+        here.load()
+    assert no.value.fix == f"run `fundusrt build {here.bundle} --for tensorrt --precision fp32 --batch 1,1,1`"
+
+
+@pytest.mark.parametrize(
+    ("built", "asked", "message"),
+    [
+        ({"batch": "2"}, {"batch": 3}, "batches 2,2,2 without 3"),
+        ({"tf32": True}, {}, "TF32, which the certificate did not measure"),
+        ({"version_compatible": True, "exclude_lean_runtime": True}, {}, "a plan for the lean runtime"),
+        ({}, {"name": "tensorrt-lean"}, "a plan that is not version-compatible"),
+    ],
+)
+def test_an_engine_that_does_not_fit_is_not_taken(
+    built: Any, asked: Any, message: str, bench: Callable[..., Any]
+) -> None:
+    with bench() as here:
+        here.build(**built)
+        with pytest.raises(EngineMismatch, match=message):
+            here.load(**asked)
+
+
+def test_an_engine_of_another_gpu_or_version_is_not_taken(bench: Callable[..., Any]) -> None:
+    with bench() as here:
+        here.build()
+        here.trt.__version__ = "11.2"
+        with pytest.raises(EngineMismatch, match=r"an engine with version 11\.1 instead of 11\.2"):
+            here.load()
+        here.trt.__version__ = "11.1"
+        here.device.gpu = Gpu("Other GPU", "sm89")
+        with pytest.raises(EngineMismatch, match="gpu sm90 Fake GPU instead of sm89 Other GPU"):
+            here.load()
+
+
+def test_of_several_the_plain_one_for_the_largest_batch_is_taken(bench: Callable[..., Any]) -> None:
+    with bench() as here:
+        for batch in ("1", "1,5,5", "1,2,2"):
+            here.build(batch)
+        here.build("1,9,9", optimization_level=2)
+        with here.load() as pipeline:
+            assert pipeline.runtime.networks["small"].batch == 5
+        with here.load(batch=2) as pipeline:
+            assert pipeline.runtime.networks["small"].batch == 2
+        here.clean()
+
+
+def test_a_version_compatible_engine_may_bring_its_code(bench: Callable[..., Any]) -> None:
+    with bench() as here:
+        here.build(version_compatible=True)
+        for name in ("tensorrt", "tensorrt-lean"):
+            with here.load(name) as pipeline:
+                assert same(here, pipeline, tiny_image()).provenance.provider.startswith(f"{name} 11.1")
+        here.clean()
+
+
+def test_a_plan_that_does_not_load_is_refused_with_the_reason(bench: Callable[..., Any]) -> None:
+    with bench() as here:
+        here.build()
+        trt, loads = here.trt, here.trt.Runtime.deserialize_cuda_engine
+
+        def refuses(runtime: Any, plan: bytes) -> Any:
+            return loads(runtime, b"xxxx" + plan[4:])
+
+        here.patch.setattr(trt.Runtime, "deserialize_cuda_engine", refuses)
+        with pytest.raises(EngineMismatch, match="Magic tag does not match") as caught:
+            here.load()
+        assert "fundusrt build --force" in str(caught.value.fix)
+        here.clean()
+
+
+def test_another_plan_is_never_given_to_the_runtime(bench: Callable[..., Any], tmp_path: Path) -> None:
+    with bench() as here:
+        here.build()
+        for plan in (tmp_path / "engines").glob("*.plan"):
+            content = bytearray(plan.read_bytes())
+            content[-1] ^= 1
+            plan.write_bytes(content)
+
+        def never(*_: Any) -> Any:
+            raise AssertionError("given to the runtime")
+
+        here.patch.setattr(here.trt.Runtime, "deserialize_cuda_engine", never)
+        with pytest.raises(EngineMismatch, match="SHA-256"):
+            here.load()
+
+
+@pytest.mark.parametrize("call", ["cuStreamBeginCapture_v2", "cuStreamEndCapture", "cuGraphInstantiateWithFlags"])
+def test_a_refused_capture_is_reported_and_the_answer_is_right(call: str, bench: Callable[..., Any]) -> None:
+    with bench(refuse=call) as here:
+        here.build()
+        with here.load() as pipeline:
+            made = same(here, pipeline, tiny_image())
+            assert len(made.provenance.warnings) == 2, "one a network"
+            for warning in made.provenance.warnings:
+                assert "network without a CUDA graph (tensorrt 11.1, batch" in warning
+                assert call.removesuffix("_v2").removesuffix("WithFlags") in warning
+            assert here.library.launches == 0
+        here.clean()
+
+
+def test_sixteen_threads_share_one_engine(bench: Callable[..., Any]) -> None:
+    with bench() as here:
+        here.build()
+        with here.load(lanes=3) as pipeline:
+            expected = pipeline(tiny_image()).probability
+            together, found = threading.Barrier(16), []
+
+            def work() -> None:
+                together.wait()
+                found.extend(np.array_equal(pipeline(tiny_image()).probability, expected) for _ in range(3))
+
+            threads = [threading.Thread(target=work) for _ in range(16)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert found == [True] * 48
+            assert len(here.cuda.streams) == 3
+        here.clean()
+
+
+class Rtx(dict[str, bytes]):
+    """The names that only TensorRT-RTX has, on the recorded fake: graphs captured by the context itself."""
+
+    def __init__(self, trt: Any) -> None:
+        record = self
+        trt.CudaGraphStrategy = enum.Enum("CudaGraphStrategy", ["DISABLED", "WHOLE_GRAPH_CAPTURE"])
+
+        class Cache:
+            def deserialize(self, content: bytes) -> None:
+                record["read"] = content
+
+            def serialize(self) -> bytes:
+                return b"compiled kernels"
+
+        class Config:
+            cuda_graph_strategy: Any = None
+
+            def __init__(self) -> None:
+                self.cache: Any = None
+
+            def create_runtime_cache(self) -> Any:
+                return Cache()
+
+            def set_runtime_cache(self, cache: Any) -> None:
+                self.cache = cache
+
+            def get_runtime_cache(self) -> Any:
+                assert self.cache is not None
+                return self.cache
+
+        trt.ICudaEngine.create_runtime_config = lambda engine: Config()
+
+
+def test_tensorrt_rtx_captures_by_itself_and_keeps_what_it_compiled(bench: Callable[..., Any], tmp_path: Path) -> None:
+    with bench("v10.16") as here:
+        here.tensorrt = TensorRT("tensorrt-rtx", here.trt.__version__, here.trt)
+        here.build()
+        seen = Rtx(here.trt)
+        for turn in range(2):
+            with here.load("tensorrt-rtx", lanes=1) as pipeline:
+                assert same(here, pipeline, tiny_image()).provenance.warnings == ()
+            assert seen.get("read") == (b"compiled kernels" if turn else None)
+        assert here.library.launches == 0
+        (kept,) = {path.read_bytes()[32:] for path in (tmp_path / "engines").glob("jit-*.cache")}
+        assert kept == b"compiled kernels"
+        for path in (tmp_path / "engines").glob("jit-*.cache"):
+            path.write_bytes(path.read_bytes()[:-1] + b"!")
+        seen.clear()
+        with here.load("tensorrt-rtx", lanes=1):
+            assert "read" not in seen, "a changed file was given to the library"
+        here.clean()
+
+
+def unwarmed(bound: Any, *, captured_by_itself: bool) -> None:
+    bound._graph = StreamGraph.capture(bound._lane.handle, bound._execute)
+
+
+def shared_context(network: Any, lane: Any) -> Any:
+    """The first lane's context for every lane."""
+    if not hasattr(network, "_shared"):
+        network._shared = BIND(network, lane)
+        return network._shared
+    first = network._shared
+    arrays = [
+        lane.array(name, array.shape, array.dtype) for name, array in (("in", first.input), ("out", first.output))
+    ]
+    return backend.BoundEngine(network, lane, first._context, *arrays)
+
+
+def engine_first(runtime: Any) -> None:
+    """The engines before their contexts."""
+    with runtime.device.current():
+        for network in runtime.networks.values():
+            network.close()
+    CLOSE(runtime)
+
+
+def without_context(bound: Any) -> None:
+    """After the CUDA context was popped."""
+    stack = bound._lane.device.cuda.stack()
+    kept, stack[:] = list(stack), []
+    try:
+        BOUND_CLOSE(bound)
+    finally:
+        stack[:] = kept
+
+
+def no_addresses(context: Any, name: str, memory: int) -> bool:
+    return True
+
+
+def no_shape(context: Any, name: str, shape: Any) -> bool:
+    return True
+
+
+BIND = backend.TensorRTNetwork.bind
+CLOSE = CudaRuntime.close
+BOUND_CLOSE = backend.BoundEngine.close
+FAULTS: dict[str, tuple[str, str, Any, str]] = {
+    "captured before it ran": ("session", "BoundEngine.warm_up", unwarmed, "Capture"),
+    "one context on two lanes": ("session", "TensorRTNetwork.bind", shared_context, "two threads or streams"),
+    "engine freed before its contexts": ("runtime", "close", engine_first, "engine freed before its contexts"),
+    "context freed without a CUDA context": ("session", "BoundEngine.close", without_context, "without a CUDA context"),
+    "no address": ("context", "set_tensor_address", no_addresses, "no address for"),
+    "no input shape": ("context", "set_input_shape", no_shape, "no shape for|not specified"),
+    "the default stream": ("lane", "handle", property(lambda lane: 0), "default stream"),
+    "not waited for": ("lane", "synchronize", lambda lane: None, "differs|left|waited|not ready|broadcast|freed"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_in_the_order_of_calls_is_caught(fault: str, bench: Callable[..., Any]) -> None:
+    where, name, planted, message = FAULTS[fault]
+    with bench() as here:
+        here.build()
+        owners = {"session": backend, "runtime": CudaRuntime, "context": here.trt.IExecutionContext, "lane": Lane}
+        target: Any = owners[where]
+        for part in name.split(".")[:-1]:
+            target = getattr(target, part)
+        caught: list[str] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(target, name.rpartition(".")[2], planted)
+            try:
+                with here.load(lanes=2) as pipeline:
+                    with pipeline.runtime.lease() as first, pipeline.runtime.lease() as second:
+                        first.networks["small"].enqueue()
+                        second.networks["small"].enqueue()
+                    made = pipeline(tiny_image())
+                with fundusrt.load(here.bundle) as on_cpu:
+                    if not np.array_equal(made.mask, on_cpu(tiny_image()).mask):
+                        caught.append("the answer differs")
+            except Exception as error:
+                caught.append(str(error))
+            gc.collect()
+        caught += here.trt.misuse
+        try:
+            here.cuda.assert_clean()
+        except AssertionError as error:
+            caught.append(str(error))
+        assert any(re.search(message, each) for each in caught), caught
+        for stack in here.cuda.stacks.values():
+            stack.clear()
+
+
+def test_closed_is_closed(bench: Callable[..., Any]) -> None:
+    with bench() as here:
+        here.build()
+        pipeline = here.load()
+        pipeline.close()
+        with pytest.raises(BackendUnavailable, match="after close"):
+            pipeline(tiny_image())
+        with pytest.raises(BackendUnavailable, match="after close"):
+            pipeline.small.run({"image": np.zeros((1, 3, 64, 64), np.float32)})
+        here.clean()
+
+
+def test_no_memory_for_a_context_is_an_error_with_a_remedy(bench: Callable[..., Any]) -> None:
+    with bench() as here:
+        here.build()
+        here.patch.setattr(here.trt.ICudaEngine, "create_execution_context", lambda *_: None)
+        with pytest.raises(BackendUnavailable, match="no execution context") as caught:
+            here.load()
+        assert "fewer lanes" in str(caught.value.fix)
+        here.clean()
