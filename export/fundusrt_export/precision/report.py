@@ -11,12 +11,12 @@ __all__ = ["CalibrationFacts", "KeptNode", "PrecisionReport", "PrecisionResult",
 
 ReducedPrecision = Literal["fp16", "bf16", "int8"]
 Task = Literal["segmentation", "enhancement"]
-Reason = Literal["range", "underflow", "statistics", "head", "stem", "type", "accuracy"]
+Reason = Literal["range", "underflow", "statistics", "head", "stem", "pooled", "type", "accuracy"]
 """Why a node stays in float32.
 
 `range`: an input, output or weight too large for the type; `underflow`: one that is nothing but tiny values;
 `statistics`: mean, variance and what is computed from them; `head`: the last convolution and all behind it; `stem`: the
-first convolution (int8); `type`: the operator does not take the type; `accuracy`: it was put back to keep the limit.
+first convolution (int8); `pooled`: a convolution of one value a channel (int8); `type`: the operator does not take the type; `accuracy`: it was put back to keep the limit.
 """
 
 
