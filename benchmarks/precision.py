@@ -50,7 +50,10 @@ from fundusrt_export.precision import ReducedPrecision
 from fundusrt_export.reduced_variants import reduce_variants
 
 IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
-SESSIONS: Mapping[str, Callable[..., InferenceSession]] = {"onnxruntime": OnnxRuntimeSession, "openvino": OpenVinoSession}
+SESSIONS: Mapping[str, Callable[..., InferenceSession]] = {
+    "onnxruntime": OnnxRuntimeSession,
+    "openvino": OpenVinoSession,
+}
 Row = dict[str, Any]
 
 
@@ -102,7 +105,10 @@ def reduced_files(bundle: Bundle, options: argparse.Namespace) -> tuple[dict[str
     """Return all ONNX files by name, a row for each file and target, and the rungs R4 that could be measured."""
     manifest = bundle.manifest
     paths = sorted(path for path in options.images.iterdir() if path.suffix.lower() in IMAGES)
-    images = [from_array(read_image(path).pixels, source_id=f"image {k}") for k, path in enumerate(spread(paths, options.most))]
+    images = [
+        from_array(read_image(path).pixels, source_id=f"image {k}")
+        for k, path in enumerate(spread(paths, options.most))
+    ]
     files: dict[str, bytes] = {}
     rows: list[Row] = []
     rungs: dict[str, list[Rung]] = {}
@@ -115,11 +121,19 @@ def reduced_files(bundle: Bundle, options: argparse.Namespace) -> tuple[dict[str
         for precision in cast(list[ReducedPrecision], options.precisions):
             variants = GraphVariants(name, forms, (precision,))
             targets = [each for each in variants.specs() if each.precision == precision]
-            own = [{"network": name, "precision": precision, "target": each.target, "file": each.file} for each in targets]
+            own = [
+                {"network": name, "precision": precision, "target": each.target, "file": each.file} for each in targets
+            ]
             started = time.monotonic()
             try:
                 made = reduce_variants(
-                    [variants], files, manifest, images, golden=golden_image(bundle), threads=options.threads, progress=print
+                    [variants],
+                    files,
+                    manifest,
+                    images,
+                    golden=golden_image(bundle),
+                    threads=options.threads,
+                    progress=print,
                 )
             except PrecisionError as error:
                 rows += [row | {"error": str(error)} for row in own]
@@ -129,8 +143,11 @@ def reduced_files(bundle: Bundle, options: argparse.Namespace) -> tuple[dict[str
             rungs.setdefault(precision, []).extend(made.rungs)
             for row in own:
                 report = json.loads(made.reports[f"precision/{row['file'].removesuffix('.onnx')}.json"])
-                row |= {name: report[name] for name in ("restored", "candidates", "figure", "unrestored")}
-                row["reduced"], row["kept"] = len(report["reduced"]), dict(Counter(each["reason"] for each in report["kept"]))
+                row |= {key: report[key] for key in ("layers", "restored", "candidates", "figure", "unrestored")}
+                row["reduced"], row["kept"] = (
+                    len(report["reduced"]),
+                    dict(Counter(each["reason"] for each in report["kept"])),
+                )
             rows += own
     for row in rows:
         if row["file"] in files:
@@ -160,12 +177,16 @@ def worst_figures(rung: Rung) -> list[Row]:
     ]
 
 
-def add_times(files: Mapping[str, bytes], rows: list[Row], bundle: Bundle, name: str, options: argparse.Namespace) -> None:
+def add_times(
+    files: Mapping[str, bytes], rows: list[Row], bundle: Bundle, name: str, options: argparse.Namespace
+) -> None:
     """Time the files of one network on each runtime of this CPU, beside its float32 file."""
     tiles = golden_tiles(bundle, name)
     for runtime, session in SESSIONS.items():
         mine = [row for row in rows if row["target"] == runtime and "error" not in row]
-        calls = {row["precision"]: session(files[row["file"]], source=row["file"], threads=options.threads) for row in mine}
+        calls = {
+            row["precision"]: session(files[row["file"]], source=row["file"], threads=options.threads) for row in mine
+        }
         for precision, (ratios, milliseconds) in interleaved(calls, tiles, options.rounds).items():
             row = next(row for row in mine if row["precision"] == precision)
             row |= {"ratio": statistics.median(ratios), "ratios": [min(ratios), max(ratios)]}
@@ -222,9 +243,7 @@ def compiled(content: bytes, spec: NetworkSpec, subject: str, gpu: str) -> Row:
         return {"error": str(error)}
 
     try:
-        built = build_engine(
-            tensorrt, content, spec, BatchRange(min=1, opt=1, max=1), subject=subject, capability=gpu
-        )
+        built = build_engine(tensorrt, content, spec, BatchRange(min=1, opt=1, max=1), subject=subject, capability=gpu)
     except FundusRTError as error:
         return {"error": str(error)}
     report = built.report.to_dict()

@@ -105,6 +105,7 @@ def to_precision(
             for node in plan.model.graph.node
             if node.name in kept
         ),
+        layers=len(plan.layers),
         restored=controlled.restored,
         figure=controlled.figure,
         unrestored=controlled.unrestored,

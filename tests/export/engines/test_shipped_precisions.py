@@ -6,7 +6,6 @@ on which layers stay in float32, and the search for them takes minutes (`benchma
 
 from __future__ import annotations
 
-
 import onnx
 import pytest
 
