@@ -72,8 +72,8 @@ def _files(records: dict[str, Record]) -> str:
         lines += [_file_row(row) for row in record["rows"]]
         lines.append("")
     lines += [
-        "Figure: Dice drop against the float32 mask, or PSNR against the float32 image in dB; before: with no layer put",
-        "back. Time: processor time of one thread in the target's own runtime, median of "
+        "Figure: Dice drop against the float32 mask, or PSNR against the float32 image in dB; before: no layer put back.",
+        "Time: processor time of one thread in the target's own runtime, median of "
         f"{next(iter(records.values()))['rounds']} interleaved rounds.",
         f"Layers to plan: TensorRT-RTX for {next(iter(records.values()))['gpu']}, batch 1; nothing was run there.",
         "",

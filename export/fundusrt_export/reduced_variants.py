@@ -80,6 +80,7 @@ def reduce_variants(
     for variants in networks:
         name = variants.network
         tiles, judged = (np.concatenate(list(part.feeds(name).values())) for part in (calibration, held_out))
+        rankings: dict[tuple[ReducedPrecision, bool], dict[tuple[str, ...], tuple[str, ...]]] = {}
         for file, (target, precision) in variants.reductions().items():
             exact, answering = contents[variants.file(target)], None
             if (target, precision) == ("openvino", "int8"):
@@ -87,7 +88,14 @@ def reduce_variants(
             agreement = _Agreement(name, file, exact, precision, manifest, judged_on, threads, answering)
             judge = _judge(exact, manifest, judged, precision, threads, agreement, answering)
             result = to_precision(
-                exact, precision, tiles, task=manifest.task, judge=judge, threads=threads, progress=progress
+                exact,
+                precision,
+                tiles,
+                task=manifest.task,
+                judge=judge,
+                threads=threads,
+                progress=progress,
+                rankings=rankings.setdefault((precision, answering is None), {}),
             )
             made[file] = result.content
             reports[f"precision/{file.removesuffix('.onnx')}.json"] = (

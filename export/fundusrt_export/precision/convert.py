@@ -14,7 +14,7 @@ from fundusrt.backends.base import Array
 from fundusrt.errors import InvalidInput, UsageError
 from fundusrt_export.errors import ExportError
 from fundusrt_export.passes import strip_metadata
-from fundusrt_export.precision.accuracy_control import Build, Progress, control_accuracy
+from fundusrt_export.precision.accuracy_control import Build, Progress, Rankings, control_accuracy
 from fundusrt_export.precision.activation_range import audit_ranges, largest_weights
 from fundusrt_export.precision.calibration import FEWEST_TILES, CalibrationTiles
 from fundusrt_export.precision.judgement import Judge
@@ -50,6 +50,7 @@ def to_precision(
     lesion_tiles: Sequence[bool] | None = None,
     threads: int | None = None,
     progress: Progress = logger.info,
+    rankings: Rankings | None = None,
 ) -> PrecisionResult:
     """Turn a float32 ONNX file into fp16, bf16 or int8 (Q/DQ); inputs and outputs stay float32.
 
@@ -64,6 +65,7 @@ def to_precision(
         lesion_tiles: for each tile, whether it holds a lesion; None: where the network's own answer reaches 0.5.
         threads: of ONNX Runtime, None for one per core.
         progress: called with a line per step.
+        rankings: as of `control_accuracy`.
 
     Raises:
         UsageError: an unknown precision.
@@ -92,7 +94,7 @@ def to_precision(
         )
     progress(f"{precision}: measuring ranges on {len(tiles)} tiles")
     plan = _planned(model, precision, tiles, threads)
-    controlled = control_accuracy(precision, plan.build, tuple(plan.layers), judge, judge.distance, progress)
+    controlled = control_accuracy(precision, plan.build, tuple(plan.layers), judge, judge.distance, progress, rankings)
     _check_result(controlled.content, model)
     back = [node for layer in controlled.restored for node in plan.layers[layer]]
     restored = {node: KeptNode(node, "", "accuracy", "put back to keep the limit") for node in back}
