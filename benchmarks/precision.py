@@ -42,6 +42,7 @@ from fundusrt.golden import golden_image
 from fundusrt.image import from_array, read_image
 from fundusrt.ladder import LADDER, limit_for
 from fundusrt.manifest import CmwnetManifest, NetworkSpec
+from fundusrt.manifest.parts import Target
 from fundusrt_export.errors import PrecisionError
 from fundusrt_export.graph_variants import GraphVariants
 from fundusrt_export.parity.inputs import ParityInputs
@@ -114,14 +115,14 @@ def reduced_files(bundle: Bundle, options: argparse.Namespace) -> tuple[dict[str
     rungs: dict[str, list[Rung]] = {}
     for name, spec in manifest.networks.items():
         exact = [variant for variant in spec.variants if variant.precision == "fp32"]
-        forms = {variant.target: variant.form for variant in exact}
+        forms: dict[Target, str] = {variant.target: variant.form for variant in exact}
         for variant in exact:
             files[variant.file] = bundle.network_bytes(variant)
             rows.append({"network": name, "precision": "fp32", "target": variant.target, "file": variant.file})
         for precision in cast(list[ReducedPrecision], options.precisions):
             variants = GraphVariants(name, forms, (precision,))
             targets = [each for each in variants.specs() if each.precision == precision]
-            own = [
+            own: list[Row] = [
                 {"network": name, "precision": precision, "target": each.target, "file": each.file} for each in targets
             ]
             started = time.monotonic()

@@ -21,15 +21,14 @@ _SIGNS = {"at_most": "≤", "at_least": "≥"}
 _MIB = 1024 * 1024
 Record = dict[str, Any]
 
+# The commands of `make precision`: benchmarks.precision for each bundle, benchmarks.graph_passes, this.
 HEAD = """# Precision: the ladder, sizes, speed
 
 The three shipped bundles in fp32, fp16, bf16 and int8: what was certified, what it costs, what TensorRT makes of it.
 This page is written by
 
 ```
-python -m benchmarks.precision leakage ANGIOGRAMS && python -m benchmarks.precision exudate PHOTOGRAPHS
-python -m benchmarks.precision enhance PHOTOGRAPHS && python -m benchmarks.graph_passes
-python -m benchmarks.precision_page
+make precision PHOTOGRAPHS=FOLDER LOW_QUALITY=FOLDER
 ```
 
 from `benchmarks/results/{folder}` ({cpu}, {cores} cores). Each network is reduced as `fundusrt export --precision` does
@@ -72,7 +71,7 @@ def _files(records: dict[str, Record]) -> str:
         lines += [_file_row(row) for row in record["rows"]]
         lines.append("")
     lines += [
-        "Figure: Dice drop against the float32 mask, or PSNR against the float32 image in dB; before: no layer put back.",
+        "Figure: Dice drop against the float32 mask, or PSNR against the float32 image in dB; before: none put back.",
         "Time: processor time of one thread in the target's own runtime, median of "
         f"{next(iter(records.values()))['rounds']} interleaved rounds.",
         f"Layers to plan: TensorRT-RTX for {next(iter(records.values()))['gpu']}, batch 1; nothing was run there.",
@@ -131,7 +130,7 @@ def _ladder(name: str, record: Record) -> str:
         "",
         *_head("rung", "figure", "value", "limit"),
     ]
-    for each in record["ladder"]:
+    for each in sorted(record["ladder"], key=lambda each: each["rung"]):
         figure = each["figure"].replace("|", "\\|")
         limit = f"{_SIGNS[each['bound']]} {each['limit']:g}"
         rung = f"{each['rung']} `{each['name']}`".strip()

@@ -74,8 +74,17 @@ def run_reference(large: nn.Module, small: nn.Module, image: FundusImage, manife
     p_large, p_small = (_resize(p, size, manifest.postprocess) for p in (p_whole, p_grid))
     probability = _fuse(p_large, p_small, manifest.postprocess)
     mask = (probability >= manifest.postprocess.threshold).numpy() & image.fov
-    maps = (p.numpy() for p in (p_whole, p_grid, p_large, p_small))
-    return ReferenceMaps(grid, whole, *maps, shifted, p_shifted.numpy(), np.asarray(mask, bool))
+    return ReferenceMaps(
+        grid=grid,
+        whole=whole,
+        p_whole=p_whole.numpy(),
+        p_grid=p_grid.numpy(),
+        p_large=p_large.numpy(),
+        p_small=p_small.numpy(),
+        shifted=shifted,
+        p_shifted=p_shifted.numpy(),
+        mask=np.asarray(mask, bool),
+    )
 
 
 def _network_input(pixels: npt.NDArray[np.uint8], spec: PreprocessSpec) -> Tensor:
