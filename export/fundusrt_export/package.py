@@ -27,7 +27,7 @@ from fundusrt_export.model_card import BundleInfo, complete, failure_pictures, m
 from fundusrt_export.parity import DivergenceError, make_certificate, require_holding
 from fundusrt_export.passes import graph_statistics
 from fundusrt_export.precision import ReducedPrecision
-from fundusrt_export.reduced_variants import reduce_variants
+from fundusrt_export.reduced_variants import reduce_variants, require_held_out
 from fundusrt_export.systems import open_checkpoint
 from fundusrt_export.systems.system_export import CERTIFICATE, MODEL_CARD, Progress, SystemExport, summary
 from fundusrt_export.targets import TARGETS
@@ -211,6 +211,7 @@ def _calibration_images(reduced: Sequence[ReducedPrecision], calibration: Sequen
     paths, refused = collect_images([str(path) for path in calibration])
     if refused:
         raise refused[0]
+    require_held_out(len(paths))
     return [_unnamed(read_image(path), index, "calibration image") for index, path in enumerate(paths)]
 
 

@@ -24,7 +24,7 @@ from fundusrt_export.precision import LIMITS, DiceJudge, Judge, PsnrJudge, Reduc
 from fundusrt_export.precision.answering import Answering, in_onnxruntime, in_openvino
 from fundusrt_export.precision.judgement import Further
 
-__all__ = ["HELD_OUT_EVERY", "ReducedVariants", "reduce_variants"]
+__all__ = ["HELD_OUT_EVERY", "ReducedVariants", "reduce_variants", "require_held_out"]
 
 Progress = Callable[[str], None]
 
@@ -115,16 +115,25 @@ def reduce_variants(
     return ReducedVariants(made, reports, rungs)
 
 
-def _divided(images: Sequence[FundusImage], manifest: AnyManifest) -> tuple[ParityInputs, ParityInputs]:
-    """Return the windows to calibrate on and those to judge by, of different images."""
-    held_out = images[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
-    if not held_out:
+def require_held_out(images: int) -> None:
+    """Refuse a number of calibration images of which none would be held out.
+
+    Raises:
+        InvalidInput: fewer than `HELD_OUT_EVERY`.
+    """
+    if images < HELD_OUT_EVERY:
         raise InvalidInput(
             "--calibration",
-            got=f"{len(images)} images",
+            got=f"{images} images",
             expected=f"at least {HELD_OUT_EVERY}; every third is held out to judge by",
             fix="name a folder of real images, diseased eyes among them",
         )
+
+
+def _divided(images: Sequence[FundusImage], manifest: AnyManifest) -> tuple[ParityInputs, ParityInputs]:
+    """Return the windows to calibrate on and those to judge by, of different images."""
+    require_held_out(len(images))
+    held_out = images[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
     rest = [image for index, image in enumerate(images) if (index + 1) % HELD_OUT_EVERY]
     return _windows(rest, manifest), _windows(held_out, manifest)
 
