@@ -31,6 +31,10 @@ Progress = Callable[[str], None]
 HELD_OUT_EVERY = 3
 """Every third calibration image is not calibrated on: it is what the result is judged by."""
 
+MOST_WINDOWS = 36
+"""Of a network, to calibrate on and to judge by: each candidate runs on all of the latter. More images say more than more
+windows of the same ones."""
+
 
 @dataclass(frozen=True)
 class ReducedVariants:
@@ -143,7 +147,7 @@ def _windows(images: Sequence[FundusImage], manifest: AnyManifest) -> ParityInpu
         inputs = ParityInputs.of(images, manifest.preprocess, manifest.tile, manifest.whole_image)
     else:
         inputs = ParityInputs.of_frames(images, manifest)
-    return inputs.of_images()
+    return inputs.of_images().at_most(MOST_WINDOWS)
 
 
 def _judge(

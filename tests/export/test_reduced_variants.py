@@ -17,11 +17,13 @@ from fundusrt.certificate import Measurement
 from fundusrt.errors import BackendUnavailable, InvalidInput, UsageError
 from fundusrt.ladder import LADDER
 from fundusrt.loading import load
+from fundusrt.manifest import PreprocessSpec
 from fundusrt.verification import verify_bundle
 from fundusrt_export import reduced_variants
 from fundusrt_export.cli import export
 from fundusrt_export.errors import PrecisionError
 from fundusrt_export.package import export_bundle
+from fundusrt_export.parity.inputs import ParityInputs
 from fundusrt_export.precision.report import ReducedPrecision
 from tests.export.small_exudate import INFO, checkpoint, photograph, write_photograph
 from tests.sdk.bundle_attacks import reseal
@@ -171,3 +173,13 @@ def test_a_limit_that_cannot_be_kept_ends_the_command(
     assert isinstance(done.exception, PrecisionError)
     assert done.exit_code != 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_windows_are_few_and_of_all_images() -> None:
+    names = [f"image {image}, tile {tile}" for image in range(8) for tile in range(6)]
+    pixels = np.zeros((4, 4), np.uint8)
+    inputs = ParityInputs((), {"small": dict.fromkeys(names, pixels), "large": {"one": pixels}}, PreprocessSpec())
+    few = inputs.at_most(12)
+    assert list(few.windows["large"]) == ["one"]
+    assert len(few.windows["small"]) == 12
+    assert {name.split(",")[0] for name in few.windows["small"]} == {f"image {image}" for image in range(8)}
