@@ -4,7 +4,7 @@ VENV ?= .venv
 DEMO_VENV ?= .venv-demo
 BIN := $(VENV)/bin
 
-.PHONY: demo test check kernels wheel bench gpu-check clean
+.PHONY: demo test check kernels wheel bench precision gpu-check clean
 
 demo: $(DEMO_VENV)/.installed
 	$(DEMO_VENV)/bin/fundusrt demo -o out/demo
@@ -33,6 +33,15 @@ bench: $(VENV)/.installed
 # as --packages FOLDER for wheels that this Python lacks, or --rehearse to try the check where no GPU is.
 gpu-check:
 	PYTHONPATH="sdk:training:export:.$${PYTHONPATH:+:$$PYTHONPATH}" $(PYTHON) -m benchmarks.gpu_check $(GPU_CHECK)
+
+# docs/precision.md again. PHOTOGRAPHS shows exudates, LOW_QUALITY what is enhanced; angiograms are generated.
+precision: $(VENV)/.installed
+	test -d out/angiograms || $(BIN)/fundusrt generate out/angiograms --count 24 --seed 51000 --size 1536x1950
+	$(BIN)/python -m benchmarks.precision leakage out/angiograms/images --images 24
+	$(BIN)/python -m benchmarks.precision exudate $(PHOTOGRAPHS)
+	$(BIN)/python -m benchmarks.precision enhance $(LOW_QUALITY)
+	$(BIN)/python -m benchmarks.graph_passes
+	$(BIN)/python -m benchmarks.precision_page
 
 $(DEMO_VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(DEMO_VENV)

@@ -1,151 +1,209 @@
-"""What does each precision cost and save, on ONNX Runtime and OpenVINO on this CPU?
+"""What does each precision cost and save, on ONNX Runtime and OpenVINO on this CPU, and what does TensorRT make of it?
 
-For each network of a bundle and each precision: size, layers put back to keep the limit, Dice drop or PSNR against the
-float32 network on held-out images, and time of a call as a ratio to float32 on the same runtime. Calls are interleaved
-in one process, forwards and backwards in turn, so that a busy machine disturbs all alike. ONNX Runtime has no bf16
-kernels on the CPU; bf16 is measured with rounding in float32 and not timed there.
+The fp32 networks of a bundle are reduced as `fundusrt export --precision` reduces them, every file under accuracy
+control, and each file is then
 
-    python -m benchmarks.precision BUNDLE CALIBRATION HELD_OUT [--networks small] [--tiles 16] [--held-out-tiles 4]
-        [--rounds 7] [--nncf] [--out FILES]
+* described: size, nodes, layers put back, R4's figures on held-out images and the golden one, value against limit;
+* timed in the runtime that it is for, as a ratio to float32 on the same runtime. Calls are interleaved in one process,
+  forwards and backwards in turn, so that a busy machine disturbs all alike; processor time of one thread;
+* compiled for `--gpu` by TensorRT-RTX, where that is installed: layers, kernels, memory. Nothing runs there.
 
-CALIBRATION and HELD_OUT are folders of images. `--nncf` adds NNCF's quantiser, not under accuracy control, beside ONNX
-Runtime's.
+Every third image is held out to judge by. The figures of fp32 are those of the bundle's own certificate.
+
+    python -m benchmarks.precision BUNDLE IMAGES [--images 27] [--precisions fp16 bf16 int8] [--rounds 9] [--gpu sm86]
+        [--threads 1] [--out FILES]
+
+`python -m benchmarks.precision_page` turns what was recorded into docs/precision.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import onnx
 
 from benchmarks.record import save
 from fundusrt.atomic import write_bytes
-from fundusrt.backends.base import Array
+from fundusrt.backends.base import Array, InferenceSession
 from fundusrt.backends.onnxruntime import OnnxRuntimeSession
-from fundusrt.backends.openvino import openvino_core
+from fundusrt.backends.openvino import OpenVinoSession
 from fundusrt.bundle import Bundle
-from fundusrt.errors import FundusRTError
-from fundusrt.image import read_image
-from fundusrt.manifest import AnyManifest, CmwnetManifest
+from fundusrt.certificate import Measurement, Rung
+from fundusrt.engine_identity import BatchRange
+from fundusrt.errors import BackendUnavailable, FundusRTError
+from fundusrt.golden import golden_image
+from fundusrt.image import from_array, read_image
+from fundusrt.ladder import LADDER, limit_for
+from fundusrt.manifest import CmwnetManifest, NetworkSpec
+from fundusrt.manifest.parts import Target
 from fundusrt_export.errors import PrecisionError
+from fundusrt_export.graph_variants import GraphVariants
 from fundusrt_export.parity.inputs import ParityInputs
-from fundusrt_export.precision import LIMITS, DiceJudge, Judge, PsnrJudge, ReducedPrecision, Task, to_precision
+from fundusrt_export.passes import graph_statistics
+from fundusrt_export.precision import ReducedPrecision
+from fundusrt_export.reduced_variants import reduce_variants
 
 IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
-Call = Callable[[Array], Array]
+SESSIONS: Mapping[str, Callable[..., InferenceSession]] = {
+    "onnxruntime": OnnxRuntimeSession,
+    "openvino": OpenVinoSession,
+}
+Row = dict[str, Any]
 
 
 def main() -> None:
     """Measure, print a table, write the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bundle")
-    parser.add_argument("calibration", type=Path)
-    parser.add_argument("held_out", type=Path)
-    parser.add_argument("--networks", nargs="+", default=None, help="of the bundle; default: all")
+    parser.add_argument("images", type=Path)
+    parser.add_argument("--images", dest="most", type=int, default=27)
     parser.add_argument("--precisions", nargs="+", default=["fp16", "bf16", "int8"], choices=["fp16", "bf16", "int8"])
-    parser.add_argument("--tiles", type=int, default=16)
-    parser.add_argument("--held-out-tiles", type=int, default=4)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--nncf", action="store_true")
+    parser.add_argument("--gpu", default="sm86")
     parser.add_argument("--out", type=Path, default=None, help="folder for the ONNX files")
     options = parser.parse_args()
+    start = time.monotonic()
     bundle = Bundle.open(options.bundle)
-    names = options.networks or list(bundle.manifest.networks)
-    calibration = network_tiles(bundle.manifest, options.calibration, options.tiles)
-    held_out = network_tiles(bundle.manifest, options.held_out, options.held_out_tiles)
-    rows: list[dict[str, Any]] = []
-    for name in names:
-        network = bundle.network_bytes(bundle.manifest.networks[name].variants[0])
-        rows += measure(name, network, bundle.manifest, calibration[name], held_out[name], options)
-    question = {"question": __doc__.splitlines()[0], "bundle": options.bundle, "rounds": options.rounds}
-    tiles = {"tiles": options.tiles, "held_out_tiles": options.held_out_tiles, "threads": options.threads}
-    print(f"written to {save(f'precision_{options.bundle}', question | tiles | {'rows': rows})}")
-
-
-def measure(
-    name: str, network: bytes, manifest: AnyManifest, calibration: Array, held_out: Array, options: argparse.Namespace
-) -> list[dict[str, Any]]:
-    """Return a row for each precision of one network, and print it."""
-    files: dict[str, bytes] = {"fp32": network}
-    rows: dict[str, dict[str, Any]] = {"fp32": {"network": name, "precision": "fp32", "bytes": len(network)}}
-    for precision in cast(list[ReducedPrecision], options.precisions):
-        judge = make_judge(network, manifest, held_out, precision, options.threads)
-        row: dict[str, Any] = {"network": name, "precision": precision}
-        try:
-            result = to_precision(
-                network,
-                precision,
-                calibration,
-                task=manifest.task,
-                judge=judge,
-                threads=options.threads,
-                progress=print,
-            )
-        except PrecisionError as error:
-            row["error"] = str(error)
-        else:
-            report = result.report
-            files[precision] = result.content
-            row |= {"bytes": len(result.content), "restored": list(report.restored), "candidates": report.candidates}
-            row |= {"metric": report.figure.metric, "value": report.figure.value, "limit": report.figure.limit}
-            row |= {"unrestored": report.unrestored.value, "reduced_nodes": len(report.reduced)}
-        rows[precision] = row
-    if options.nncf:
-        files["int8 nncf"] = quantised_by_nncf(network, calibration)
-        figure = make_judge(network, manifest, held_out, "int8", options.threads)(files["int8 nncf"])
-        rows["int8 nncf"] = {"network": name, "precision": "int8 nncf", "bytes": len(files["int8 nncf"])}
-        rows["int8 nncf"] |= {"metric": figure.metric, "value": figure.value, "limit": figure.limit}
-    for label, call in (("onnxruntime", onnxruntime_call), ("openvino", openvino_call)):
-        calls: dict[str, Call] = {}
-        for precision, content in files.items():
-            try:
-                calls[precision] = call(content, options.threads)
-            except (FundusRTError, RuntimeError) as error:
-                rows[precision][f"{label}_error"] = " ".join(str(error).split())[:200]
-        for precision, times in interleaved(calls, held_out, options.rounds).items():
-            rows[precision][f"{label}_ratio"] = statistics.median(times)
-            rows[precision][f"{label}_range"] = [min(times), max(times)]
-    for row in rows.values():
+    files, rows, rungs = reduced_files(bundle, options)
+    for name, spec in bundle.manifest.networks.items():
+        add_times(files, [row for row in rows if row["network"] == name], bundle, name, options)
+        for row in rows:
+            if row["network"] == name and row["target"] == "tensorrt":
+                row["engine"] = compiled(files[row["file"]], spec, f"{name} {row['precision']}", options.gpu)
+    for row in rows:
         print_row(row)
     if options.out is not None:
         options.out.mkdir(parents=True, exist_ok=True)
-        for precision, content in files.items():
-            write_bytes(options.out / f"{name}.{precision.replace(' ', '-')}.onnx", content)
-    return list(rows.values())
+        for file, content in files.items():
+            write_bytes(options.out / file, content)
+    ladder = [*bundle.certificate.rungs, *rungs]
+    path = save(
+        f"precision_{bundle.manifest.name}",
+        {
+            "question": __doc__.splitlines()[0],
+            "bundle": {"name": bundle.manifest.name, "version": bundle.manifest.version, "sha256": bundle.sha256},
+            "images": options.most,
+            "rounds": options.rounds,
+            "threads": options.threads,
+            "gpu": options.gpu,
+            "seconds": round(time.monotonic() - start),
+            "rows": rows,
+            "ladder": [line for rung in ladder for line in worst_figures(rung)],
+        },
+    )
+    print(f"written to {path}")
 
 
-def make_judge(
-    network: bytes, manifest: AnyManifest, held_out: Array, precision: ReducedPrecision, threads: int
-) -> Judge:
-    """Return the judge of the bundle's task with the limit of the precision."""
-    task: Task = manifest.task
-    limit = LIMITS[task, precision]
-    if task == "enhancement":
-        return PsnrJudge(network, held_out, limit=limit, threads=threads)
-    threshold = cast(Any, manifest).postprocess.threshold
-    return DiceJudge(network, held_out, threshold=threshold, limit=limit, threads=threads)
+def reduced_files(bundle: Bundle, options: argparse.Namespace) -> tuple[dict[str, bytes], list[Row], list[Rung]]:
+    """Return all ONNX files by name, a row for each file and target, and the rungs R4 that could be measured."""
+    manifest = bundle.manifest
+    paths = sorted(path for path in options.images.iterdir() if path.suffix.lower() in IMAGES)
+    images = [
+        from_array(read_image(path).pixels, source_id=f"image {k}")
+        for k, path in enumerate(spread(paths, options.most))
+    ]
+    files: dict[str, bytes] = {}
+    rows: list[Row] = []
+    rungs: dict[str, list[Rung]] = {}
+    for name, spec in manifest.networks.items():
+        exact = [variant for variant in spec.variants if variant.precision == "fp32"]
+        forms: dict[Target, str] = {variant.target: variant.form for variant in exact}
+        for variant in exact:
+            files[variant.file] = bundle.network_bytes(variant)
+            rows.append({"network": name, "precision": "fp32", "target": variant.target, "file": variant.file})
+        for precision in cast(list[ReducedPrecision], options.precisions):
+            variants = GraphVariants(name, forms, (precision,))
+            targets = [each for each in variants.specs() if each.precision == precision]
+            own: list[Row] = [
+                {"network": name, "precision": precision, "target": each.target, "file": each.file} for each in targets
+            ]
+            started = time.monotonic()
+            try:
+                made = reduce_variants(
+                    [variants],
+                    files,
+                    manifest,
+                    images,
+                    golden=golden_image(bundle),
+                    threads=options.threads,
+                    progress=print,
+                )
+            except PrecisionError as error:
+                rows += [row | {"error": str(error)} for row in own]
+                continue
+            print(f"{name} {precision}: {time.monotonic() - started:.0f} s")
+            files |= made.contents
+            rungs.setdefault(precision, []).extend(made.rungs)
+            for row in own:
+                report = json.loads(made.reports[f"precision/{row['file'].removesuffix('.onnx')}.json"])
+                row |= {key: report[key] for key in ("layers", "restored", "candidates", "figure", "unrestored")}
+                row["reduced"], row["kept"] = (
+                    len(report["reduced"]),
+                    dict(Counter(each["reason"] for each in report["kept"])),
+                )
+            rows += own
+    for row in rows:
+        if row["file"] in files:
+            row |= {"bytes": len(files[row["file"]]), "nodes": graph_statistics(files[row["file"]]).nodes}
+    return files, rows, [joined(parts) for parts in rungs.values()]
 
 
-def network_tiles(manifest: AnyManifest, folder: Path, most: int) -> dict[str, Array]:
-    """Return up to `most` inputs of each network, evenly spread over the images of a folder."""
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGES)
-    images = [read_image(path) for path in spread(paths, most)]
+def joined(rungs: Sequence[Rung]) -> Rung:
+    """Return the rungs of several networks as the one that a certificate has."""
+    figures = tuple(figure for rung in rungs for figure in rung.measurements)
+    return rungs[0].model_copy(update={"measurements": figures})
+
+
+def worst_figures(rung: Rung) -> list[Row]:
+    """Return each figure of a rung once, with the worst of the networks, windows and files."""
+    worst: dict[str, Measurement] = {}
+    for figure in rung.measurements:
+        limit = limit_for(rung.name, figure.metric)
+        name = figure.metric if limit is None else limit.metric
+        if name not in worst or (figure.value > worst[name].value) == (figure.bound == "at_most"):
+            worst[name] = figure
+    code = LADDER[rung.name].code
+    return [
+        {"rung": code, "name": rung.name, "figure": name, "value": each.value, "limit": each.limit, "bound": each.bound}
+        | {"measured": each.metric, "holds": each.holds}
+        for name, each in worst.items()
+    ]
+
+
+def add_times(
+    files: Mapping[str, bytes], rows: list[Row], bundle: Bundle, name: str, options: argparse.Namespace
+) -> None:
+    """Time the files of one network on each runtime of this CPU, beside its float32 file."""
+    tiles = golden_tiles(bundle, name)
+    for runtime, session in SESSIONS.items():
+        mine = [row for row in rows if row["target"] == runtime and "error" not in row]
+        calls = {
+            row["precision"]: session(files[row["file"]], source=row["file"], threads=options.threads) for row in mine
+        }
+        for precision, (ratios, milliseconds) in interleaved(calls, tiles, options.rounds).items():
+            row = next(row for row in mine if row["precision"] == precision)
+            row |= {"ratio": statistics.median(ratios), "ratios": [min(ratios), max(ratios)]}
+            row["processor_ms"] = statistics.median(milliseconds)
+        for each in calls.values():
+            each.close()
+
+
+def golden_tiles(bundle: Bundle, name: str) -> Array:
+    """Return the golden image's inputs of one network, (N, C, H, W)."""
+    manifest, image = bundle.manifest, golden_image(bundle)
     if isinstance(manifest, CmwnetManifest):
-        inputs = ParityInputs.of(images, manifest.preprocess, manifest.tile, manifest.whole_image)
+        inputs = ParityInputs.of([image], manifest.preprocess, manifest.tile, manifest.whole_image)
     else:
-        inputs = ParityInputs.of_frames(images, manifest)
-    tiles: dict[str, Array] = {}
-    for name in manifest.networks:
-        feeds = [feed for window, feed in inputs.feeds(name).items() if window not in ("black", "white")]
-        tiles[name] = np.concatenate(spread(feeds, most))
-    return tiles
+        inputs = ParityInputs.of_frames([image], manifest)
+    return np.concatenate(list(inputs.of_images().feeds(name).values()))
 
 
 def spread(values: Sequence[Any], most: int) -> list[Any]:
@@ -153,63 +211,61 @@ def spread(values: Sequence[Any], most: int) -> list[Any]:
     return [values[index] for index in np.linspace(0, len(values) - 1, min(most, len(values))).round().astype(int)]
 
 
-def onnxruntime_call(content: bytes, threads: int) -> Call:
-    """Return one call of ONNX Runtime."""
-    session = OnnxRuntimeSession(content, source="candidate", threads=threads)
-    (feed,), (output,) = session.inputs, session.outputs
-    return lambda tile: session.run({feed: tile})[output]
+def interleaved(
+    calls: Mapping[str, InferenceSession], tiles: Array, rounds: int
+) -> dict[str, tuple[list[float], list[float]]]:
+    """Return for each session its times over those of `fp32` in the same round, and its times in milliseconds."""
 
+    def call(session: InferenceSession, tile: Array) -> float:
+        (feed,) = session.inputs
+        # Time on the processor: on a shared machine the clock on the wall measures the others.
+        start = time.process_time()
+        session.run({feed: tile})
+        return 1000 * (time.process_time() - start)
 
-def openvino_call(content: bytes, threads: int) -> Call:
-    """Return one call of OpenVINO; what the file leaves in float32 is computed in float32."""
-    core = openvino_core()
-    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
-    compiled = core.compile_model(core.read_model(content), "CPU", settings)
-    return lambda tile: np.asarray(next(iter(compiled([tile]).values())))
-
-
-def interleaved(calls: dict[str, Call], tiles: Array, rounds: int) -> dict[str, list[float]]:
-    """Return for each call its time in each round over that of `fp32` in the same round."""
-    order = list(calls)
-    for label in order:
-        calls[label](tiles[:1])
-    ratios: dict[str, list[float]] = {label: [] for label in order}
+    for session in calls.values():
+        call(session, tiles[:1])
+    times: dict[str, list[float]] = {label: [] for label in calls}
     for turn in range(rounds):
         tile = tiles[turn % len(tiles)][None]
-        seconds: dict[str, float] = {}
-        for label in order if turn % 2 else reversed(order):
-            # Time on the processor: on a shared machine the clock on the wall measures the others.
-            start = time.process_time()
-            calls[label](tile)
-            seconds[label] = time.process_time() - start
-        for label in order:
-            ratios[label].append(seconds[label] / seconds["fp32"])
-    return ratios
+        for label in list(calls) if turn % 2 else reversed(list(calls)):
+            times[label].append(call(calls[label], tile))
+    return {label: ([a / b for a, b in zip(each, times["fp32"], strict=True)], each) for label, each in times.items()}
 
 
-def quantised_by_nncf(network: bytes, tiles: Array) -> bytes:
-    """Return NNCF's post-training quantisation with symmetric activations."""
-    import nncf
+def compiled(content: bytes, spec: NetworkSpec, subject: str, gpu: str) -> Row:
+    """Return TensorRT-RTX's report without the kernels by name, or why there is none."""
+    from fundusrt.tensorrt_flavour import import_tensorrt
+    from fundusrt_export.engines.builder import build_engine
 
-    model = onnx.load_model_from_string(network)
-    feed = model.graph.input[0].name
-    dataset = nncf.Dataset(list(tiles), lambda tile: {feed: tile[None]})
-    preset = nncf.QuantizationPreset.PERFORMANCE
-    return nncf.quantize(model, dataset, preset=preset, subset_size=len(tiles)).SerializeToString()
+    try:
+        tensorrt = import_tensorrt("tensorrt-rtx")
+    except BackendUnavailable as error:
+        return {"error": str(error)}
+
+    try:
+        built = build_engine(tensorrt, content, spec, BatchRange(min=1, opt=1, max=1), subject=subject, capability=gpu)
+    except FundusRTError as error:
+        return {"error": str(error)}
+    report = built.report.to_dict()
+    return {name: report[name] for name in report if name not in ("kernels", "engine_layers")}
 
 
-def print_row(row: dict[str, Any]) -> None:
+def print_row(row: Row) -> None:
     """Print one line of the table."""
-    line = f"{row['network']:<13}{row['precision']:<10}"
+    line = f"{row['network']:<13}{row['precision']:<6}{row['target']:<12}"
     if "error" in row:
         print(line + row["error"])
         return
-    line += f"{row['bytes'] / 1e6:6.2f} MB"
-    for label in ("onnxruntime", "openvino"):
-        ratio = row.get(f"{label}_ratio")
-        line += f"  {label} {'-' if ratio is None else format(ratio, '.2f')}"
-    if "value" in row:
-        line += f"  {row['value']:.5g} (limit {row['limit']:g}), {len(row.get('restored', []))} layers put back"
+    line += f"{row['bytes'] / 1e6:6.2f} MB {row['nodes']:5d} nodes"
+    if "ratio" in row:
+        line += f"  {row['ratio']:.2f} of fp32 ({row['processor_ms']:.0f} ms)"
+    if "figure" in row:
+        line += f"  {row['figure']['metric']} {row['figure']['value']:.5g} ({row['figure']['limit']:g})"
+        line += f", before {row['unrestored']['value']:.5g}, {len(row['restored'])} layers put back"
+    if "generated_kernels" in row.get("engine", {}):
+        engine = row["engine"]
+        line += f"  {engine['parsed_layers']} layers, {engine['generated_kernels']} kernels"
     print(line)
 
 

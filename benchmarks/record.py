@@ -13,7 +13,7 @@ from fundusrt.atomic import write_json
 from fundusrt.loading import installed_versions
 from fundusrt.machine import cpu_name
 
-__all__ = ["machine", "save"]
+__all__ = ["folder_of_this_machine", "machine", "save"]
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -23,10 +23,15 @@ def machine() -> dict[str, Any]:
     return {"cpu": cpu_name(), "cores": os.cpu_count(), "system": platform.system(), "versions": installed_versions()}
 
 
+def folder_of_this_machine() -> Path:
+    """Return where its figures go."""
+    here = machine()
+    return RESULTS / re.sub(r"[^a-z0-9]+", "-", f"{here['cpu']} {here['cores']} cores".lower()).strip("-")
+
+
 def save(question: str, figures: dict[str, Any]) -> Path:
     """Write one question's figures beside the machine's description and return the file."""
-    here = machine()
-    folder = RESULTS / re.sub(r"[^a-z0-9]+", "-", f"{here['cpu']} {here['cores']} cores".lower()).strip("-")
+    here, folder = machine(), folder_of_this_machine()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{question}.json"
     write_json(path, {"machine": here, "measured": datetime.now(UTC).date().isoformat(), **figures})

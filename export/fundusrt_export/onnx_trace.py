@@ -23,7 +23,7 @@ from fundusrt_export.passes import (
     strip_metadata,
 )
 
-__all__ = ["INPUT", "OPSET", "PASSES", "to_onnx"]
+__all__ = ["INPUT", "OPSET", "PASSES", "to_onnx", "traced"]
 
 OPSET = 18
 INPUT = "image"
@@ -72,7 +72,7 @@ def to_onnx(
     Raises:
         ExportError: the exporter failed.
     """
-    model = _trace(module, shape, output, step_px)
+    model = traced(module, shape, output, step_px)
     for each in PASSES:
         before = len(model.graph.node)
         changes = each(model)
@@ -81,7 +81,8 @@ def to_onnx(
     return model.SerializeToString(deterministic=True)
 
 
-def _trace(module: nn.Module, shape: tuple[int, int, int], output: str, step_px: int | None) -> onnx.ModelProto:
+def traced(module: nn.Module, shape: tuple[int, int, int], output: str, step_px: int | None = None) -> onnx.ModelProto:
+    """Trace a module as the exporter does it, before any pass; arguments and errors as of `to_onnx`."""
     # Two images: the exporter takes a batch of one for a constant.
     example = torch.rand((2, *shape), generator=torch.Generator().manual_seed(0))
     free: dict[int, Any] = {0: torch.export.Dim("batch", min=1)}

@@ -27,7 +27,7 @@ from fundusrt_export.model_card import BundleInfo, complete, failure_pictures, m
 from fundusrt_export.parity import DivergenceError, make_certificate, require_holding
 from fundusrt_export.passes import graph_statistics
 from fundusrt_export.precision import ReducedPrecision
-from fundusrt_export.reduced_variants import reduce_variants
+from fundusrt_export.reduced_variants import reduce_variants, require_held_out
 from fundusrt_export.systems import open_checkpoint
 from fundusrt_export.systems.system_export import CERTIFICATE, MODEL_CARD, Progress, SystemExport, summary
 from fundusrt_export.targets import TARGETS
@@ -140,9 +140,12 @@ def export_bundle(
     manifest = _manifest(system, info, files)
     with staged_bundle(out, {**files, MANIFEST_FILE: manifest.model_dump_json(indent=1).encode()}) as staged:
         Bundle.open(staged)
-        for precision in ("fp32", *system.reduced):
-            if any((each.target, each.precision) == ("onnxruntime", precision) for each in manifest.variants()):
-                _require_golden(verify_bundle(str(staged), precision=precision))
+        offered = {(each.target, each.precision) for each in manifest.variants()}
+        checked = [("onnxruntime", "fp32")]  # OpenVINO's fp32 is R3
+        checked += [(backend, precision) for backend in ("onnxruntime", "openvino") for precision in system.reduced]
+        for backend, precision in checked:
+            if (backend, precision) in offered:
+                _require_golden(verify_bundle(str(staged), backend=backend, precision=precision))
     progress(f"wrote {out}")
     return certificate
 
@@ -208,6 +211,7 @@ def _calibration_images(reduced: Sequence[ReducedPrecision], calibration: Sequen
     paths, refused = collect_images([str(path) for path in calibration])
     if refused:
         raise refused[0]
+    require_held_out(len(paths))
     return [_unnamed(read_image(path), index, "calibration image") for index, path in enumerate(paths)]
 
 

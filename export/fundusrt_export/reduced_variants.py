@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import onnx
 
 from fundusrt.backends.base import Array
-from fundusrt.backends.onnxruntime import OnnxRuntimeSession
 from fundusrt.certificate import Measurement, Rung
 from fundusrt.errors import InvalidInput
 from fundusrt.image import FundusImage
@@ -19,19 +18,22 @@ from fundusrt.manifest import AnyManifest, CmwnetManifest
 from fundusrt.precision_agreement import precision_figures
 from fundusrt.systems import system_of
 from fundusrt_export.graph_variants import GraphVariants
-from fundusrt_export.parity.equal_variants import measurable
 from fundusrt_export.parity.inputs import ParityInputs
-from fundusrt_export.parity.network_answers import answers
+from fundusrt_export.passes import tiny_bias
 from fundusrt_export.precision import LIMITS, DiceJudge, Judge, PsnrJudge, ReducedPrecision, to_precision
+from fundusrt_export.precision.answering import Answering, in_onnxruntime, in_openvino
 from fundusrt_export.precision.judgement import Further
-from fundusrt_export.precision.rounding import rounded_twin
 
-__all__ = ["HELD_OUT_EVERY", "ReducedVariants", "reduce_variants"]
+__all__ = ["HELD_OUT_EVERY", "ReducedVariants", "reduce_variants", "require_held_out"]
 
 Progress = Callable[[str], None]
 
 HELD_OUT_EVERY = 3
 """Every third calibration image is not calibrated on: it is what the result is judged by."""
+
+MOST_WINDOWS = 36
+"""Of a network, to calibrate on and to judge by: each candidate runs on all of the latter. More images say more than more
+windows of the same ones."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,22 @@ def reduce_variants(
     for variants in networks:
         name = variants.network
         tiles, judged = (np.concatenate(list(part.feeds(name).values())) for part in (calibration, held_out))
+        rankings: dict[tuple[ReducedPrecision, bool], dict[tuple[str, ...], tuple[str, ...]]] = {}
         for file, (target, precision) in variants.reductions().items():
-            exact = contents[variants.file(target)]
-            agreement = _Agreement(name, file, exact, precision, manifest, judged_on, threads)
-            judge = _judge(exact, manifest, judged, precision, threads, agreement)
+            exact, answering = contents[variants.file(target)], None
+            if (target, precision) == ("openvino", "int8"):
+                exact, answering = _with_biases(exact), in_openvino(threads)
+            agreement = _Agreement(name, file, exact, precision, manifest, judged_on, threads, answering)
+            judge = _judge(exact, manifest, judged, precision, threads, agreement, answering)
             result = to_precision(
-                exact, precision, tiles, task=manifest.task, judge=judge, threads=threads, progress=progress
+                exact,
+                precision,
+                tiles,
+                task=manifest.task,
+                judge=judge,
+                threads=threads,
+                progress=progress,
+                rankings=rankings.setdefault((precision, answering is None), {}),
             )
             made[file] = result.content
             reports[f"precision/{file.removesuffix('.onnx')}.json"] = (
@@ -107,16 +119,25 @@ def reduce_variants(
     return ReducedVariants(made, reports, rungs)
 
 
-def _divided(images: Sequence[FundusImage], manifest: AnyManifest) -> tuple[ParityInputs, ParityInputs]:
-    """Return the windows to calibrate on and those to judge by, of different images."""
-    held_out = images[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
-    if not held_out:
+def require_held_out(images: int) -> None:
+    """Refuse a number of calibration images of which none would be held out.
+
+    Raises:
+        InvalidInput: fewer than `HELD_OUT_EVERY`.
+    """
+    if images < HELD_OUT_EVERY:
         raise InvalidInput(
             "--calibration",
-            got=f"{len(images)} images",
+            got=f"{images} images",
             expected=f"at least {HELD_OUT_EVERY}; every third is held out to judge by",
             fix="name a folder of real images, diseased eyes among them",
         )
+
+
+def _divided(images: Sequence[FundusImage], manifest: AnyManifest) -> tuple[ParityInputs, ParityInputs]:
+    """Return the windows to calibrate on and those to judge by, of different images."""
+    require_held_out(len(images))
+    held_out = images[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
     rest = [image for index, image in enumerate(images) if (index + 1) % HELD_OUT_EVERY]
     return _windows(rest, manifest), _windows(held_out, manifest)
 
@@ -126,7 +147,7 @@ def _windows(images: Sequence[FundusImage], manifest: AnyManifest) -> ParityInpu
         inputs = ParityInputs.of(images, manifest.preprocess, manifest.tile, manifest.whole_image)
     else:
         inputs = ParityInputs.of_frames(images, manifest)
-    return inputs.of_images()
+    return inputs.of_images().at_most(MOST_WINDOWS)
 
 
 def _judge(
@@ -136,15 +157,24 @@ def _judge(
     precision: ReducedPrecision,
     threads: int | None,
     further: Further,
+    answering: Answering | None,
 ) -> Judge:
     limit, threshold = LIMITS[manifest.task, precision], system_of(manifest).threshold(manifest)
     if threshold is None:
-        return PsnrJudge(network, tiles, limit=limit, threads=threads, further=further)
-    return DiceJudge(network, tiles, threshold=threshold, limit=limit, threads=threads, further=further)
+        return PsnrJudge(network, tiles, limit=limit, threads=threads, further=further, answering=answering)
+    return DiceJudge(
+        network, tiles, threshold=threshold, limit=limit, threads=threads, further=further, answering=answering
+    )
+
+
+def _with_biases(content: bytes) -> bytes:
+    model = onnx.load_model_from_string(content)
+    tiny_bias(model)
+    return model.SerializeToString(deterministic=True)
 
 
 class _Agreement:
-    """R4's figures of one file's candidates, all with what ONNX Runtime computes inexactly written out."""
+    """R4's figures of one file's candidates, on held-out windows (label "") and on the golden image's."""
 
     def __init__(
         self,
@@ -155,29 +185,27 @@ class _Agreement:
         manifest: AnyManifest,
         inputs: Mapping[str, ParityInputs],
         threads: int | None,
+        answering: Answering | None,
     ) -> None:
-        self._file, self._precision, self._threads = file, precision, threads
+        self._file, self._precision = file, precision
+        self._answering = answering or in_onnxruntime(threads)
         self._threshold = system_of(manifest).threshold(manifest)
-        self._feeds = {label: part.feeds(network) for label, part in inputs.items()}
+        self._tiles = {label: np.concatenate(list(part.feeds(network).values())) for label, part in inputs.items()}
         self._windows = {label: list(part.windows[network].values()) for label, part in inputs.items()}
-        self._truth = self._answers(exact)
+        self._truth = {label: in_onnxruntime(threads)(exact, tiles) for label, tiles in self._tiles.items()}
 
-    def __call__(self, candidate: bytes) -> list[Measurement]:
-        made = self._answers(rounded_twin(candidate))
-        return [
-            figure
-            for label, windows in self._windows.items()
-            for figure in precision_figures(
+    def __call__(self, candidate: bytes, held_out: Sequence[Array] | None = None) -> list[Measurement]:
+        """Return the figures; `held_out` are the answers to the held-out windows, where they are known."""
+        figures: list[Measurement] = []
+        for label, windows in self._windows.items():
+            known = held_out if label == "" and held_out is not None else None
+            made = known if known is not None else self._answering(candidate, self._tiles[label])
+            figures += precision_figures(
                 self._precision,
-                self._truth[label],
-                made[label],
+                np.stack(self._truth[label]),
+                np.stack(made),
                 windows,
                 threshold=self._threshold,
                 network=f"{label}{self._file}",
             )
-        ]
-
-    def _answers(self, content: bytes) -> dict[str, Array]:
-        session = OnnxRuntimeSession(measurable(content), source=self._file, threads=self._threads)
-        with contextlib.closing(session):
-            return {label: answers(session, feeds) for label, feeds in self._feeds.items()}
+        return figures

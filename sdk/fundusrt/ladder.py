@@ -158,11 +158,17 @@ LADDER: dict[str, RungKind] = {
     ),
     "tiled-to-stitched": RungKind(
         "R5",
-        "the whole system in plain PyTorch and the pipeline over the exported files: maps, seams, batches, mask",
+        "the whole system in plain PyTorch and the pipeline over the exported files: maps, seams, batches, grid, mask",
         "export; `verify` repeats it (`network`, `stitched`, `mask`)",
         {
             "difference": Limit("max |difference|", 1e-4, "R2, of probabilities"),
             "seam": Limit("max |difference| of the jumps across tile borders", 1e-4, "no seam that PyTorch has not"),
+            "moved": Limit(
+                "share of pixels turned by a grid moved by half a tile, against PyTorch's share",
+                2e-5,
+                "twice the next: both masks round",
+                needed=False,
+            ),
             "flipped": Limit(
                 "share of pixels that differ",
                 1e-5,

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import copy
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from fundusrt.backends.openvino import OpenVinoSession
+from fundusrt_export.deployed_network import DeployedNetwork
 from fundusrt_export.errors import RewriteDeclined
+from fundusrt_export.onnx_trace import INPUT, to_onnx
 from fundusrt_export.rewrite.channel_group_norm import ChannelGroupNorm
 from fundusrt_export.rewrite.group_norm import TwoPassGroupNorm, rewrite_group_norms
 from tests.export.wavelet_cases import distance, noise
@@ -59,6 +65,20 @@ def test_flat_areas_keep_their_accuracy(form: type[TwoPassGroupNorm]) -> None:
     assert distance(truth, made) <= 1e-4
     naive = x.square().mean() - x.mean().square()
     assert abs(float(naive) - float(x.double().var(correction=0))) > 1e-3
+
+
+def test_openvino_adds_up_rows_not_planes() -> None:
+    """Behind a convolution, in the plugin's own layout, it joins two means into one long sum, if nothing is between."""
+    torch.manual_seed(0)
+    side = 256
+    network = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.GroupNorm(8, 8), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1))
+    x = noise(1, 8, side, side, dtype=torch.float32).abs()
+    x[:, :, side // 8 :] = 0.0
+    truth = copy.deepcopy(network).double()(x.double()).detach().numpy()
+    made = rewrite_group_norms(network.eval(), form=ChannelGroupNorm)
+    content = to_onnx(DeployedNetwork(made), (8, side, side), "answer")
+    answer = OpenVinoSession(content, source="test", threads=1).run({INPUT: x.numpy()})["answer"]
+    assert np.abs(answer - truth).max() / np.abs(truth).max() <= 1.5e-6  # without the Squeeze: 4e-6
 
 
 def test_replaces_every_one_and_keeps_names_and_sharing() -> None:

@@ -17,11 +17,13 @@ from fundusrt.certificate import Measurement
 from fundusrt.errors import BackendUnavailable, InvalidInput, UsageError
 from fundusrt.ladder import LADDER
 from fundusrt.loading import load
+from fundusrt.manifest import PreprocessSpec
 from fundusrt.verification import verify_bundle
 from fundusrt_export import reduced_variants
 from fundusrt_export.cli import export
 from fundusrt_export.errors import PrecisionError
 from fundusrt_export.package import export_bundle
+from fundusrt_export.parity.inputs import ParityInputs
 from fundusrt_export.precision.report import ReducedPrecision
 from tests.export.small_exudate import INFO, checkpoint, photograph, write_photograph
 from tests.sdk.bundle_attacks import reseal
@@ -69,7 +71,10 @@ def test_each_precision_has_its_file_and_report(bundle: Path) -> None:
     variants = {(v.target, v.precision): v for v in opened.manifest.networks["segmentation"].variants}
     assert {precision for target, precision in variants if target == "onnxruntime"} == {"fp32", "fp16", "int8"}
     assert {precision for target, precision in variants if target == "tensorrt"} == {"fp32", "fp16", "bf16", "int8"}
-    assert {precision for target, precision in variants if target == "openvino"} == {"fp32"}
+    assert {precision for target, precision in variants if target == "openvino"} == {"fp32", "bf16", "int8"}
+    assert variants["openvino", "bf16"].file == variants["tensorrt", "bf16"].file == "segmentation-bf16.onnx"
+    assert variants["openvino", "int8"].file == "segmentation-openvino-int8.onnx"
+    assert variants["onnxruntime", "int8"].file == variants["tensorrt", "int8"].file == "segmentation-int8.onnx"
     assert {v.weights for v in variants.values()} == {"segmentation.weights"}
     for precision in ("fp16", "bf16", "int8"):
         report = json.loads(opened.read_bytes(f"precision/segmentation-{precision}.json"))
@@ -89,28 +94,34 @@ def test_its_rung_is_certified(bundle: Path) -> None:
         assert len(rungs[f"precision-{precision}"].inputs) == 9  # held out, and the golden image
 
 
-@pytest.mark.parametrize("precision", ["fp16", "int8"])
-def test_it_runs_and_says_so(bundle: Path, precision: ReducedPrecision) -> None:
+RUNS = [("onnxruntime", "fp16"), ("onnxruntime", "int8"), ("openvino", "bf16"), ("openvino", "int8")]
+
+
+@pytest.mark.parametrize(("backend", "precision"), RUNS)
+def test_it_runs_and_says_so(bundle: Path, backend: str, precision: ReducedPrecision) -> None:
     masks = []
     for each in ("fp32", precision):
-        with load(bundle, precision=each, threads=1) as pipeline:
+        with load(bundle, backend=backend, precision=each, threads=1) as pipeline:
             result = pipeline(photograph(101, 133, seed=40))
-        assert result.provenance.precision == each
+        assert (result.provenance.backend, result.provenance.precision) == (backend, each)
         masks.append(result.mask)
     assert masks[0].any()
     assert np.mean(masks[0] != masks[1]) < 0.05
 
 
-@pytest.mark.parametrize("precision", ["fp16", "int8"])
-def test_verify_measures_it_against_the_golden_vectors_of_float32(bundle: Path, precision: ReducedPrecision) -> None:
-    first, rung = verify_bundle(str(bundle), precision=precision)
+@pytest.mark.parametrize(("backend", "precision"), RUNS)
+def test_verify_measures_it_against_the_golden_vectors_of_float32(
+    bundle: Path, backend: str, precision: ReducedPrecision
+) -> None:
+    first, rung = verify_bundle(str(bundle), backend=backend, precision=precision)
+    own = "-openvino" if (backend, precision) == ("openvino", "int8") else ""
     assert first.name == "preprocessing"
     assert rung.name == f"precision-{precision}"
     assert rung.holds
     names = ["99.9th percentile of |difference|", "cosine", "share of the field turned, further than 0.02 from the",
              "share of the field turned, within 0.02", "lesions found, 64 to", "lesions found, 1024 px"]  # fmt: skip
     for figure, certified, name in zip(rung.measurements, rung.certified, names, strict=True):
-        assert figure.metric.startswith(f"golden image, segmentation-{precision}.onnx: {name}")
+        assert figure.metric.startswith(f"golden image, segmentation{own}-{precision}.onnx: {name}")
         assert isinstance(certified, Measurement)
         assert (certified.metric, certified.bound) == (figure.metric, figure.bound)
     assert rung.measurements[0].value > 1e-6  # the reduced network really ran
@@ -133,7 +144,7 @@ def test_verify_a_precision_the_bundle_has_not_here(bundle: Path) -> None:
 def test_refusals(material: dict[str, Path], tmp_path: Path) -> None:
     given = {"info": INFO, "golden": material["golden"], "threads": 1}
     some = sorted(material["images"].iterdir())
-    message = r"precision bf16: got targets onnxruntime; expected one that it is offered for: tensorrt; add the target"
+    message = r"precision bf16: got targets onnxruntime; expected one that it is offered for: openvino, tensorrt; "
     with pytest.raises(UsageError, match=message):
         export_bundle(
             material["checkpoint"], tmp_path / "out", precisions=["bf16"], targets=["onnxruntime"], calibration=some,
@@ -162,3 +173,13 @@ def test_a_limit_that_cannot_be_kept_ends_the_command(
     assert isinstance(done.exception, PrecisionError)
     assert done.exit_code != 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_windows_are_few_and_of_all_images() -> None:
+    names = [f"image {image}, tile {tile}" for image in range(8) for tile in range(6)]
+    pixels = np.zeros((4, 4), np.uint8)
+    inputs = ParityInputs((), {"small": dict.fromkeys(names, pixels), "large": {"one": pixels}}, PreprocessSpec())
+    few = inputs.at_most(12)
+    assert list(few.windows["large"]) == ["one"]
+    assert len(few.windows["small"]) == 12
+    assert {name.split(",")[0] for name in few.windows["small"]} == {f"image {image}" for image in range(8)}

@@ -1,7 +1,8 @@
-"""The same checkpoint gives the same bundle, byte for byte, in another process and folder."""
+"""The same checkpoint gives the same bundle, byte for byte, in another process and folder, on one thread."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,7 @@ def test_the_same_bytes_in_another_process(bundle: Path, material: dict[str, Pat
     subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path[:0] = {paths!r}\n{_EXPORT}", *given, str(tmp_path / "again")],
         cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=True,

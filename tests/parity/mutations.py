@@ -19,6 +19,7 @@ from fundusrt import fusion
 from fundusrt.certificate import Measurement, Rung
 from fundusrt.pipeline import SegmentationPipeline
 from fundusrt.preprocess import to_tensor
+from fundusrt.stitching import Stitcher
 from fundusrt_export.rewrite import analysis
 from fundusrt_training.models.wavelet import HaarDown
 from tests.parity.whole_ladder import WholeLadder
@@ -131,6 +132,18 @@ class HaarDownWithoutFactor(HaarDown):
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         low, same = super().forward(x)
         return low / 2, same / 2
+
+
+def plant_remembered_tiles(ladder: WholeLadder, patch: pytest.MonkeyPatch) -> Rung:
+    """Answers are kept by the tile's place: the next image, or the same with the grid elsewhere, gets them too."""
+    remembered: dict[tuple[int, int], Map] = {}
+    real = Stitcher.add
+
+    def add(self: Stitcher, tile: Any, values: Map) -> None:
+        real(self, tile, remembered.setdefault((tile.row, tile.column), np.array(values)))
+
+    patch.setattr(Stitcher, "add", add)
+    return ladder.r5()
 
 
 def plant_upsample(function: Callable[..., Map]) -> Plant:
@@ -281,6 +294,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         "tiled-to-stitched",
         _MAP,
         plant_to_tensor(standardised),
+    ),
+    Mutation(
+        "tiles remembered by their place",
+        "the stitcher",
+        "tiled-to-stitched",
+        "stitched tile map, grid moved by half a tile: max |difference|",
+        plant_remembered_tiles,
     ),
     Mutation(
         "a layer left out of a variant",

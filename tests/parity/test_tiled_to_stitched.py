@@ -44,7 +44,7 @@ def test_last_rung_finds_tiles_in_the_wrong_place(
 
 def test_last_rung_finds_exchanged_networks(sessions: Any, reference: ReferenceMaps, image: FundusImage) -> None:
     exchanged = {"large": sessions["small"], "small": sessions["large"]}
-    assert len(failing(tiled_to_stitched(pipeline_over(exchanged), [reference], [image]))) == 7
+    assert len(failing(tiled_to_stitched(pipeline_over(exchanged), [reference], [image]))) == 9
 
 
 @pytest.mark.parametrize("fault", ["no CGNR", "another weight", "align corners"])
@@ -75,4 +75,5 @@ def test_last_rung_does_not_pass_nan(sessions: Any, reference: ReferenceMaps, im
         "stitched tile map: max |difference|",
         "stitched tile map, batches of 3: max |difference|",
         "max |difference| of the jumps across tile borders",
+        "share of pixels turned by a grid moved by half a tile, against PyTorch's share",
     ]

@@ -32,9 +32,7 @@ def equal_variants(
 
     Returns:
         The figures of `runtimes`: of each other graph in ONNX Runtime (with `passes.exact_instance_norm`, whose
-        documentation says why), and of OpenVINO's graph, whether it is another or not, in OpenVINO in float32, on the
-        windows of images alone. On a window of one level group normalisation divides what rounding leaves of zero by
-        the root of its epsilon, 316 times: OpenVINO was 4.5e-4 off on a white one, and 1.2e-5 on an angiogram.
+        documentation says why), and of OpenVINO's graph, whether it is another or not, in OpenVINO in float32.
 
     Raises:
         BackendUnavailable: there is a variant for OpenVINO, and it is not installed.
@@ -60,7 +58,7 @@ def equal_variants(
         rungs = [runtimes(reference, graph_sessions, inputs)] if graph_sessions else []
         if openvino_sessions:
             openvino_graphs = {"openvino graph in OpenVINO": openvino_sessions}
-            rungs.append(runtimes(reference, openvino_graphs, inputs.of_images()))
+            rungs.append(runtimes(reference, openvino_graphs, inputs))
         measurements = tuple(figure for rung in rungs for figure in rung.measurements)
         return rungs[0].model_copy(update={"measurements": measurements})
 

@@ -90,6 +90,15 @@ class ParityInputs:
         }
         return replace(self, windows=windows)
 
+    def at_most(self, most: int) -> ParityInputs:
+        """Return at most that many windows of each network, evenly spread over the images."""
+        windows: dict[str, dict[str, Bytes]] = {}
+        for network, named in self.windows.items():
+            names = list(named)
+            chosen = np.linspace(0, len(names) - 1, min(most, len(names))).round().astype(int).tolist()
+            windows[network] = {names[index]: named[names[index]] for index in chosen}
+        return replace(self, windows=windows)
+
     def only(self, network: str) -> ParityInputs:
         """Return the windows of one network alone."""
         return replace(self, windows={network: self.windows[network]})

@@ -19,6 +19,7 @@ from fundusrt.cgnr import cgnr
 from fundusrt.image import FundusImage
 from fundusrt.manifest import CmwnetManifest, PostprocessSpec, PreprocessSpec
 from fundusrt.preprocess import enhance, fit_to_grid, shrink_whole, to_tensor
+from fundusrt_export.parity.grid_shift import Shifted, shifted_grid
 
 __all__ = ["ReferenceMaps", "run_reference"]
 
@@ -36,6 +37,8 @@ class ReferenceMaps:
         p_grid: (512 R, 512 C) probability of the tile branch.
         p_large: (H, W) `p_whole` at the image's size.
         p_small: (H, W) `p_grid` at the image's size.
+        shifted: the middle of the grid, cut half a tile off.
+        p_shifted: probability of the tile branch on it.
         mask: (H, W) bool.
     """
 
@@ -45,6 +48,8 @@ class ReferenceMaps:
     p_grid: Map
     p_large: Map
     p_small: Map
+    shifted: Shifted
+    p_shifted: Map
     mask: npt.NDArray[np.bool_]
 
 
@@ -63,12 +68,22 @@ def run_reference(large: nn.Module, small: nn.Module, image: FundusImage, manife
     grid = fit_to_grid(enhanced, manifest.tile)
     p_whole = torch.sigmoid(large(_network_input(whole, manifest.preprocess)))[0, 0]
     p_grid = _run_tiles(small, _network_input(grid, manifest.preprocess), manifest.tile.size)
+    shifted = shifted_grid(grid, manifest.tile.size)
+    p_shifted = _run_tiles(small, _network_input(shifted.pixels, manifest.preprocess), manifest.tile.size)
     size = (image.height, image.width)
     p_large, p_small = (_resize(p, size, manifest.postprocess) for p in (p_whole, p_grid))
     probability = _fuse(p_large, p_small, manifest.postprocess)
     mask = (probability >= manifest.postprocess.threshold).numpy() & image.fov
     return ReferenceMaps(
-        grid, whole, p_whole.numpy(), p_grid.numpy(), p_large.numpy(), p_small.numpy(), np.asarray(mask, bool)
+        grid=grid,
+        whole=whole,
+        p_whole=p_whole.numpy(),
+        p_grid=p_grid.numpy(),
+        p_large=p_large.numpy(),
+        p_small=p_small.numpy(),
+        shifted=shifted,
+        p_shifted=p_shifted.numpy(),
+        mask=np.asarray(mask, bool),
     )
 
 

@@ -10,6 +10,7 @@ merge_axes.py          halves of an image without 5-D tensors
 binary_softmax.py      two classes without Softmax and Slice
 strip_metadata.py      where and by whom a graph was traced
 stable_names.py        names that depend on the graph alone
+tiny_bias.py           a bias where there is none, for OpenVINO's int8 alone
 exact_instance_norm.py InstanceNormalization by its definition, for measuring only
 graph_statistics.py    what a graph is made of
 """
@@ -24,6 +25,7 @@ from fundusrt_export.passes.graph_statistics import GraphStatistics, graph_stati
 from fundusrt_export.passes.merge_axes import merge_axes
 from fundusrt_export.passes.stable_names import stable_names
 from fundusrt_export.passes.strip_metadata import strip_metadata
+from fundusrt_export.passes.tiny_bias import tiny_bias
 
 __all__ = [
     "GraphStatistics",
@@ -35,4 +37,5 @@ __all__ = [
     "merge_axes",
     "stable_names",
     "strip_metadata",
+    "tiny_bias",
 ]

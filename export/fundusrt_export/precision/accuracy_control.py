@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 
 from fundusrt.certificate import Measurement
 from fundusrt_export.errors import PrecisionError
 from fundusrt_export.precision.report import ReducedPrecision
 
-__all__ = ["Build", "Controlled", "Progress", "control_accuracy"]
+__all__ = ["Build", "Controlled", "Progress", "Rankings", "control_accuracy"]
 
 Build = Callable[[frozenset[str]], bytes]
 """Make the file in which the named layers are float32."""
 Progress = Callable[[str], None]
+Rankings = MutableMapping[tuple[str, ...], tuple[str, ...]]
+"""Layers in the order of the graph, and the same, most harmful first."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ def control_accuracy(
     judge: Callable[[bytes], Measurement],
     distance: Callable[[bytes], float],
     progress: Progress,
+    rankings: Rankings | None = None,
 ) -> Controlled:
     """Return the file with the fewest layers put back that keeps the limit.
 
@@ -48,6 +51,8 @@ def control_accuracy(
         judge: measures a candidate against the limit.
         distance: from the float32 answer, for the order.
         progress: called with a line per step.
+        rankings: of the same network in the graphs of other targets, whose layers have the same names; used and filled.
+            A ranking decides where the search looks, never what is accepted.
 
     Raises:
         PrecisionError: no layer can be reduced, or the limit is missed even with a single layer reduced.
@@ -74,10 +79,13 @@ def control_accuracy(
     alone = 0
     count = 0
     if not unrestored.holds:
-        everything = frozenset(layers)
-        harm = {layer: distance(build(everything - {layer})) for layer in layers}
-        alone = len(layers)
-        ranked.extend(sorted(layers, key=lambda layer: (-harm[layer], layers.index(layer))))
+        known = {} if rankings is None else rankings
+        if tuple(layers) not in known:
+            everything = frozenset(layers)
+            harm = {layer: distance(build(everything - {layer})) for layer in layers}
+            alone = len(layers)
+            known[tuple(layers)] = tuple(sorted(layers, key=lambda layer: (-harm[layer], layers.index(layer))))
+        ranked.extend(known[tuple(layers)])
         progress(f"{precision}: most harmful layers {', '.join(ranked[:5])}")
         count = _fewest(lambda number: measure(number).holds, len(layers) - 1)
     if count < 0:

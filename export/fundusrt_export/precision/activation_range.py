@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -16,30 +13,18 @@ from fundusrt_export.precision.typed_graph import element_types
 
 __all__ = ["audit_ranges", "largest_weights"]
 
-MOST_BYTES = 256 * 2**20
-"""Of activations held at once: the network runs again for the next ones."""
+_OWN = "range_audit_"
 
 
-@dataclass(frozen=True)
-class _Probe:
-    """A tensor to look at and its bytes for one tile."""
-
-    name: str
-    nbytes: int
-
-
-def audit_ranges(
-    model: onnx.ModelProto, tiles: Array, *, most_bytes: int = MOST_BYTES, threads: int | None = None
-) -> dict[str, float]:
+def audit_ranges(model: onnx.ModelProto, tiles: Array, *, threads: int | None = None) -> dict[str, float]:
     """Return max |x| of the input and of every float32 activation over the tiles, by tensor name.
 
-    The float32 network runs on one tile at a time with a bounded part of its activations as outputs, as often as it
-    takes to see all of them.
+    The float32 network runs once on each tile, with two numbers of each activation as outputs: the largest |x|, and the
+    sum of |x|, which is not finite where any x is not. (The largest of numbers and NaN may be a number.)
 
     Args:
-        model: float32, one input and one output.
+        model: float32, one input and one output, named nodes.
         tiles: (N, C, H, W) float32, finite.
-        most_bytes: of activations held at once.
         threads: of ONNX Runtime, None for one per core.
 
     Raises:
@@ -47,24 +32,21 @@ def audit_ranges(
     """
     feed = model.graph.input[0].name
     ranges = {feed: float(np.abs(tiles).max(initial=0.0))}
-    for part in _parts(_probes(model, tiles.shape[1:]), most_bytes):
-        probed = onnx.ModelProto()
-        probed.CopyFrom(model)
-        del probed.graph.output[:], probed.graph.value_info[:]
-        for probe in part:
-            probed.graph.output.append(helper.make_tensor_value_info(probe.name, TensorProto.FLOAT, None))
-        session = OnnxRuntimeSession(probed.SerializeToString(), source="network under audit", threads=threads)
-        for tile in tiles:
-            for name, values in session.run({feed: tile[None]}).items():
-                largest = float(np.abs(values).max(initial=0.0))
-                if not np.isfinite(largest):
-                    raise ExportError(
-                        f"activation {name}",
-                        got="NaN or infinity in float32",
-                        expected="finite values on every tile",
-                        fix="repair the network or the tiles; no precision can hold this",
-                    )
-                ranges[name] = max(ranges.get(name, 0.0), largest)
+    types = element_types(model)
+    audited = [name for node in model.graph.node for name in node.output if types.get(name) == TensorProto.FLOAT]
+    session = OnnxRuntimeSession(_with_numbers(model, audited), source="network under audit", threads=threads)
+    for tile in tiles:
+        numbers = session.run({feed: tile[None]})
+        for name in audited:
+            largest, total = (float(numbers[f"{_OWN}{kind}_{name}"].reshape(())) for kind in ("most", "sum"))
+            if not np.isfinite(largest) or not np.isfinite(total):
+                raise ExportError(
+                    f"activation {name}",
+                    got="NaN or infinity in float32",
+                    expected="finite values on every tile",
+                    fix="repair the network or the tiles; no precision can hold this",
+                )
+            ranges[name] = max(ranges.get(name, 0.0), largest)
     return ranges
 
 
@@ -77,27 +59,16 @@ def largest_weights(model: onnx.ModelProto) -> dict[str, float]:
     }
 
 
-def _probes(model: onnx.ModelProto, tile: Sequence[int]) -> list[_Probe]:
-    """Return every float32 activation in order; its size for one tile, or the tile's own where it is not known."""
-    types = element_types(model)
-    inferred = onnx.shape_inference.infer_shapes(model).graph
-    shapes = {value.name: value.type.tensor_type.shape for value in (*inferred.value_info, *inferred.output)}
-    probes: list[_Probe] = []
-    for node in model.graph.node:
-        for name in node.output:
-            if types.get(name) != TensorProto.FLOAT:
-                continue
-            sizes = [size.dim_value or 1 for size in shapes[name].dim] if name in shapes else list(tile)
-            probes.append(_Probe(name, 4 * int(np.prod(sizes, dtype=np.int64))))
-    return probes
-
-
-def _parts(probes: Sequence[_Probe], most_bytes: int) -> Iterator[list[_Probe]]:
-    part: list[_Probe] = []
-    for probe in probes:
-        if part and sum(held.nbytes for held in part) + probe.nbytes > most_bytes:
-            yield part
-            part = []
-        part.append(probe)
-    if part:
-        yield part
+def _with_numbers(model: onnx.ModelProto, names: list[str]) -> bytes:
+    """Return the file with the largest and the sum of |x| of the named tensors as outputs in place of its own."""
+    probed = onnx.ModelProto()
+    probed.CopyFrom(model)
+    del probed.graph.output[:], probed.graph.value_info[:]
+    for name in names:
+        size = f"{_OWN}abs_{name}"
+        probed.graph.node.append(helper.make_node("Abs", [name], [size], name=size))
+        for kind, operator in (("most", "ReduceMax"), ("sum", "ReduceSum")):
+            number = f"{_OWN}{kind}_{name}"
+            probed.graph.node.append(helper.make_node(operator, [size], [number], name=number, keepdims=0))
+            probed.graph.output.append(helper.make_tensor_value_info(number, TensorProto.FLOAT, []))
+    return probed.SerializeToString()

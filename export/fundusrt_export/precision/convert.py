@@ -14,17 +14,17 @@ from fundusrt.backends.base import Array
 from fundusrt.errors import InvalidInput, UsageError
 from fundusrt_export.errors import ExportError
 from fundusrt_export.passes import strip_metadata
-from fundusrt_export.precision.accuracy_control import Build, Progress, control_accuracy
+from fundusrt_export.precision.accuracy_control import Build, Progress, Rankings, control_accuracy
 from fundusrt_export.precision.activation_range import audit_ranges, largest_weights
 from fundusrt_export.precision.calibration import FEWEST_TILES, CalibrationTiles
 from fundusrt_export.precision.judgement import Judge
-from fundusrt_export.precision.keep_list import head_nodes, kept_nodes
+from fundusrt_export.precision.keep_list import head_nodes, kept_nodes, pooled_tensors
 from fundusrt_export.precision.layers import layers_of
 from fundusrt_export.precision.report import KeptNode, PrecisionReport, PrecisionResult, ReducedPrecision, Task
 from fundusrt_export.precision.static_quantisation import CONVOLUTIONS, StaticQuantiser
 from fundusrt_export.precision.typed_graph import BF16, FP16, ReducedType, in_reduced_type, with_operators_for
 
-__all__ = ["to_precision"]
+__all__ = ["to_precision", "unjudged"]
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +50,7 @@ def to_precision(
     lesion_tiles: Sequence[bool] | None = None,
     threads: int | None = None,
     progress: Progress = logger.info,
+    rankings: Rankings | None = None,
 ) -> PrecisionResult:
     """Turn a float32 ONNX file into fp16, bf16 or int8 (Q/DQ); inputs and outputs stay float32.
 
@@ -64,6 +65,7 @@ def to_precision(
         lesion_tiles: for each tile, whether it holds a lesion; None: where the network's own answer reaches 0.5.
         threads: of ONNX Runtime, None for one per core.
         progress: called with a line per step.
+        rankings: as of `control_accuracy`.
 
     Raises:
         UsageError: an unknown precision.
@@ -91,11 +93,8 @@ def to_precision(
             fix="divide the images, not the tiles",
         )
     progress(f"{precision}: measuring ranges on {len(tiles)} tiles")
-    if precision == "int8":
-        plan = _quantised(model, tiles)
-    else:
-        plan = _reduced(model, tiles, {"fp16": FP16, "bf16": BF16}[precision], threads)
-    controlled = control_accuracy(precision, plan.build, tuple(plan.layers), judge, judge.distance, progress)
+    plan = _planned(model, precision, tiles, threads)
+    controlled = control_accuracy(precision, plan.build, tuple(plan.layers), judge, judge.distance, progress, rankings)
     _check_result(controlled.content, model)
     back = [node for layer in controlled.restored for node in plan.layers[layer]]
     restored = {node: KeptNode(node, "", "accuracy", "put back to keep the limit") for node in back}
@@ -108,6 +107,7 @@ def to_precision(
             for node in plan.model.graph.node
             if node.name in kept
         ),
+        layers=len(plan.layers),
         restored=controlled.restored,
         figure=controlled.figure,
         unrestored=controlled.unrestored,
@@ -120,6 +120,27 @@ def to_precision(
     )
     progress(f"{precision}: {len(report.reduced)} nodes, {report.bytes_after / report.bytes_before:.2f} of the size")
     return PrecisionResult(controlled.content, report)
+
+
+def unjudged(network: bytes, precision: ReducedPrecision, tiles: Array, *, threads: int | None = None) -> bytes:
+    """Return the file before accuracy control: what a compiler is asked about, never what is shipped.
+
+    Args:
+        network: as of `to_precision`.
+        precision: `fp16`, `bf16` or `int8`.
+        tiles: (N, C, H, W) float32 network inputs; not checked.
+        threads: of ONNX Runtime, None for one per core.
+
+    Raises:
+        ExportError: the file is not such a network.
+    """
+    return _planned(_float32_network(network), precision, tiles, threads).build(frozenset())
+
+
+def _planned(model: onnx.ModelProto, precision: ReducedPrecision, tiles: Array, threads: int | None) -> _Plan:
+    if precision == "int8":
+        return _quantised(model, tiles)
+    return _reduced(model, tiles, {"fp16": FP16, "bf16": BF16}[precision], threads)
 
 
 def _reduced(model: onnx.ModelProto, tiles: Array, reduced: ReducedType, threads: int | None) -> _Plan:
@@ -137,21 +158,31 @@ def _reduced(model: onnx.ModelProto, tiles: Array, reduced: ReducedType, threads
 
 
 def _quantised(model: onnx.ModelProto, tiles: Array) -> _Plan:
-    """Every convolution but the first and the last between QuantizeLinear and DequantizeLinear."""
-    feeds, head = {value.name for value in model.graph.input}, head_nodes(model)
-    convolutions = [node for node in model.graph.node if node.op_type in CONVOLUTIONS]
+    """Convolutions between QuantizeLinear and DequantizeLinear, but the first, the last, and those of pooled values.
+
+    Convolutions that read the same tensor are one layer: what is rounded is the tensor, once for all of them.
+    """
+    feeds, head, pooled = {value.name for value in model.graph.input}, head_nodes(model), pooled_tensors(model)
     kept: list[KeptNode] = []
-    for node in convolutions:
+    readers: dict[str, list[str]] = {}
+    for node in model.graph.node:
+        if node.op_type not in CONVOLUTIONS:
+            continue
         if node.name in head:
             kept.append(KeptNode(node.name, node.op_type, "head", "decides the answer"))
         elif node.input[0] in feeds:
             kept.append(KeptNode(node.name, node.op_type, "stem", "reads the image; little to gain"))
-    apart = {node.node for node in kept}
-    layers = {node.name: (node.name,) for node in convolutions if node.name not in apart}
+        elif node.input[0] in pooled:
+            kept.append(KeptNode(node.name, node.op_type, "pooled", "reads one value a channel; nothing to gain"))
+        else:
+            readers.setdefault(node.input[0], []).append(node.name)
+    layers = {names[0]: tuple(names) for names in readers.values()}
     quantiser = StaticQuantiser(model, tiles)
 
     def build(restored: frozenset[str]) -> bytes:
-        return _content(quantiser.quantise([name for name in layers if name not in restored]))
+        return _content(
+            quantiser.quantise([name for layer, names in layers.items() if layer not in restored for name in names])
+        )
 
     return _Plan(model, kept, layers, build, quantiser.largest)
 

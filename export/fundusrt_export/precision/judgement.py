@@ -20,8 +20,8 @@ from fundusrt.backends.onnxruntime import OnnxRuntimeSession
 from fundusrt.certificate import Measurement
 from fundusrt.errors import InvalidInput
 from fundusrt.ladder import limit_of
+from fundusrt_export.precision.answering import Answering, in_onnxruntime
 from fundusrt_export.precision.report import ReducedPrecision, Task
-from fundusrt_export.precision.rounding import rounded_twin
 
 __all__ = ["LIMITS", "DiceJudge", "Further", "Judge", "PsnrJudge", "answers", "tile_sha256"]
 
@@ -39,7 +39,11 @@ quality costs; bf16 has three bits less than fp16 and is held to the limits of i
 """
 
 
-Further = Callable[[bytes], Sequence[Measurement]]
+Further = Callable[[bytes, Sequence[Array]], Sequence[Measurement]]
+"""What else of a candidate is measured, given its answers to the held-out tiles."""
+
+_BY_ONNXRUNTIME = "ONNX Runtime on the CPU; fp16 and bf16 as float32 arithmetic that rounds every reduced tensor"
+_OTHERWISE = "the runtime that the file is for, on the CPU"
 
 RANKING_TILES = 2
 """Held-out tiles on which layers are ranked, those with the most varied answers: each layer is one more candidate."""
@@ -54,23 +58,31 @@ class Judge(ABC):
         limit: of the figure.
         threads: of ONNX Runtime, None for one per core.
         further: what else a candidate has to hold; measured where the figure holds.
+        answering: what runs the candidates, None for ONNX Runtime; the float32 network always runs there.
 
     Attributes:
         limit: of the figure.
         tiles_sha256: of each held-out tile.
         measured_by: in words, for the report.
+        truth: the float32 network's answers to the tiles.
     """
 
-    measured_by = "ONNX Runtime on the CPU; fp16 and bf16 as float32 arithmetic that rounds every reduced tensor"
-
     def __init__(
-        self, network: bytes, tiles: Array, *, limit: float, threads: int | None = None, further: Further | None = None
+        self,
+        network: bytes,
+        tiles: Array,
+        *,
+        limit: float,
+        threads: int | None = None,
+        further: Further | None = None,
+        answering: Answering | None = None,
     ) -> None:
         self.limit, self._further = limit, further
-        self._tiles, self._threads = tiles, threads
+        self._tiles, self._answering = tiles, answering or in_onnxruntime(threads)
+        self.measured_by = _OTHERWISE if answering else _BY_ONNXRUNTIME
         self.tiles_sha256 = frozenset(map(tile_sha256, tiles))
-        self._truth = answers(network, tiles, threads=threads)
-        varied = np.argsort([-answer.std(dtype=np.float64) for answer in self._truth], kind="stable")
+        self.truth = in_onnxruntime(threads)(network, tiles)
+        varied = np.argsort([-answer.std(dtype=np.float64) for answer in self.truth], kind="stable")
         self._ranking: list[int] = sorted(varied[:RANKING_TILES].tolist())
 
     def __call__(self, candidate: bytes) -> Measurement:
@@ -78,10 +90,10 @@ class Judge(ABC):
 
         NaN, which never holds, for infinite answers.
         """
-        given = answers(rounded_twin(candidate), self._tiles, threads=self._threads)
+        given = self._answering(candidate, self._tiles)
         finite = all(np.isfinite(answer).all() for answer in given)
-        figure = self._figure(self._agreement(given, self._truth) if finite else math.nan)
-        further = self._further(candidate) if self._further is not None and figure.holds else ()
+        figure = self._figure(self._agreement(given, self.truth) if finite else math.nan)
+        further = self._further(candidate, given) if self._further is not None and figure.holds else ()
         return next((each for each in further if not each.holds), figure)
 
     def distance(self, candidate: bytes) -> float:
@@ -89,8 +101,8 @@ class Judge(ABC):
 
         Measured on `RANKING_TILES` tiles; infinite where an answer is not finite.
         """
-        given = answers(rounded_twin(candidate), self._tiles[self._ranking], threads=self._threads)
-        truth = [self._truth[index] for index in self._ranking]
+        given = self._answering(candidate, self._tiles[self._ranking])
+        truth = [self.truth[index] for index in self._ranking]
         squares = [np.square(a.astype(np.float64) - b).mean() for a, b in zip(given, truth, strict=True)]
         mean = float(np.mean(squares))
         return mean if math.isfinite(mean) else math.inf
@@ -114,6 +126,7 @@ class DiceJudge(Judge):
         limit: largest drop.
         threads: of ONNX Runtime.
         further: as of `Judge`.
+        answering: as of `Judge`.
 
     Raises:
         InvalidInput: no held-out tile holds a lesion, so that every candidate would agree.
@@ -128,10 +141,11 @@ class DiceJudge(Judge):
         limit: float,
         threads: int | None = None,
         further: Further | None = None,
+        answering: Answering | None = None,
     ) -> None:
-        super().__init__(network, tiles, limit=limit, threads=threads, further=further)
+        super().__init__(network, tiles, limit=limit, threads=threads, further=further, answering=answering)
         self._threshold = np.float32(threshold)
-        if not any((answer >= self._threshold).any() for answer in self._truth):
+        if not any((answer >= self._threshold).any() for answer in self.truth):
             raise InvalidInput(
                 "held-out tiles",
                 got=f"{len(tiles)} tiles on which the float32 network marks nothing",

@@ -22,7 +22,7 @@ import onnx
 from fundusrt_export.precision.report import KeptNode, Reason
 from fundusrt_export.precision.typed_graph import ReducedType, reducible
 
-__all__ = ["WEIGHTED", "head_nodes", "kept_nodes"]
+__all__ = ["WEIGHTED", "head_nodes", "kept_nodes", "pooled_tensors"]
 
 WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 """Operators with weights: where one layer ends and the next begins."""
@@ -93,6 +93,13 @@ def head_nodes(model: onnx.ModelProto) -> frozenset[str]:
         if node.op_type not in WEIGHTED:
             waiting.extend(node.input)
     return frozenset(head)
+
+
+def pooled_tensors(model: onnx.ModelProto) -> frozenset[str]:
+    """Return the tensors (N, C, 1, 1) by shape inference: one value a channel, as of channel attention."""
+    inferred = onnx.shape_inference.infer_shapes(model).graph.value_info
+    sizes = {value.name: [size.dim_value for size in value.type.tensor_type.shape.dim] for value in inferred}
+    return frozenset(name for name, shape in sizes.items() if len(shape) == 4 and shape[2:] == [1, 1])
 
 
 def _statistics(model: onnx.ModelProto) -> frozenset[str]:

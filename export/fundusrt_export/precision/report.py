@@ -11,12 +11,13 @@ __all__ = ["CalibrationFacts", "KeptNode", "PrecisionReport", "PrecisionResult",
 
 ReducedPrecision = Literal["fp16", "bf16", "int8"]
 Task = Literal["segmentation", "enhancement"]
-Reason = Literal["range", "underflow", "statistics", "head", "stem", "type", "accuracy"]
+Reason = Literal["range", "underflow", "statistics", "head", "stem", "pooled", "type", "accuracy"]
 """Why a node stays in float32.
 
 `range`: an input, output or weight too large for the type; `underflow`: one that is nothing but tiny values;
 `statistics`: mean, variance and what is computed from them; `head`: the last convolution and all behind it; `stem`: the
-first convolution (int8); `type`: the operator does not take the type; `accuracy`: it was put back to keep the limit.
+first convolution (int8); `pooled`: a convolution of one value a channel (int8); `type`: the operator does not take the
+type; `accuracy`: it was put back to keep the limit.
 """
 
 
@@ -53,6 +54,7 @@ class PrecisionReport:
         precision: what was asked for, and is in the file.
         reduced: names of the nodes that compute in the reduced type.
         kept: those that do not, in the order of the graph, with the reason. For int8, convolutions only.
+        layers: how many there were to put back.
         restored: layers put back to float32 to keep the limit, the most harmful first.
         figure: agreement with the float32 answer on held-out tiles; it holds.
         unrestored: the same before any layer was put back.
@@ -67,6 +69,7 @@ class PrecisionReport:
     precision: ReducedPrecision
     reduced: tuple[str, ...]
     kept: tuple[KeptNode, ...]
+    layers: int
     restored: tuple[str, ...]
     figure: Measurement
     unrestored: Measurement

@@ -10,6 +10,10 @@ time; what is regrouped are numbers per channel:
 
 The variance of a group is the mean variance of its channels plus the variance of their means: exact, and unlike
 E[x^2] - E[x]^2, which has the same layout, it loses nothing on flat areas.
+
+A mean over a plane is the mean of its rows' means, with a Squeeze in between. Without it OpenVINO makes one sum of the
+two, of 262 144 values one after the other, whose rounding errors six levels of a network multiply: on angiogram tiles
+probabilities were up to 0.057 off, with the Squeeze 4e-5 (OpenVINO 2026.4, tile branch of the leakage model).
 """
 
 from __future__ import annotations
@@ -30,8 +34,8 @@ class ChannelGroupNorm(TwoPassGroupNorm):
         check_group_norm_input(x, self.num_channels)
         groups, per_group = self.num_groups, self.num_channels // self.num_groups
         by_group, by_channel = (-1, groups, per_group, 1), (-1, self.num_channels, 1, 1)
-        mean = _over_plane(x)  # (N, C, 1, 1)
-        centred = x - mean
+        mean = _over_plane(x)  # (N, C)
+        centred = x - mean.reshape(by_channel)
         variance = _over_plane(centred * centred).reshape(by_group)
         mean = mean.reshape(by_group)
         apart = mean - mean.mean(2, keepdim=True)  # (N, G, C/G, 1)
@@ -47,5 +51,5 @@ class ChannelGroupNorm(TwoPassGroupNorm):
 
 
 def _over_plane(x: Tensor) -> Tensor:
-    """Return the mean of each plane, row by row: sums of a few hundred values, whose rounding errors stay small."""
-    return x.mean(3, keepdim=True).mean(2, keepdim=True)
+    """Return the mean of each plane, (N, C), row by row: sums of a few hundred values, whose errors stay small."""
+    return x.mean(3, keepdim=True).squeeze(3).mean(2)

@@ -80,3 +80,32 @@ def test_one_layer_at_least_stays_reduced() -> None:
 def test_no_layer_at_all() -> None:
     with pytest.raises(PrecisionError, match="no layer that can be reduced"):
         control_accuracy("fp16", lambda _: b"", (), lambda _: at_most("sum", 0.0, 1.0), lambda _: 0.0, print)
+
+
+def test_a_known_ranking_is_used_and_what_it_leads_to_is_judged() -> None:
+    rankings: dict[tuple[str, ...], tuple[str, ...]] = {("a", "b"): ("b", "a")}
+    made = control_accuracy(
+        "int8",
+        lambda restored: "".join(layer for layer in "ab" if layer not in restored).encode(),
+        ("a", "b"),
+        lambda candidate: at_most("a is there", float(b"a" in candidate), 1.0 if b"b" not in candidate else 0.5),
+        lambda candidate: pytest.fail(f"ranked again: {candidate!r}"),
+        lambda line: None,
+        rankings,
+    )
+    assert (made.restored, made.content, made.candidates) == (("b",), b"a", 2)
+
+
+def test_a_ranking_is_kept_for_the_next_graph() -> None:
+    rankings: dict[tuple[str, ...], tuple[str, ...]] = {}
+    given = (
+        "int8",
+        lambda restored: "".join(layer for layer in "abc" if layer not in restored).encode(),
+        ("a", "b", "c"),
+        lambda candidate: at_most("c is there", float(b"c" in candidate), 0.5),
+    )
+    first = control_accuracy(*given, lambda candidate: float(b"c" in candidate), lambda line: None, rankings)
+    assert rankings == {("a", "b", "c"): ("c", "a", "b")}
+    again = control_accuracy(*given, lambda candidate: 0.0, lambda line: None, rankings)
+    assert again.restored == first.restored == ("c",)
+    assert again.candidates == first.candidates - 3

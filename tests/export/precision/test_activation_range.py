@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from fundusrt_export.errors import ExportError
 from fundusrt_export.precision.activation_range import audit_ranges, largest_weights
@@ -29,10 +29,16 @@ def test_the_largest_of_all_tiles_counts() -> None:
     assert together == {name: max(ranges[name] for ranges in single) for name in together}
 
 
-def test_parts_see_the_same() -> None:
-    whole, parts = (audit_ranges(MODEL, tiles(2), most_bytes=most, threads=1) for most in (2**28, 1))
-    assert parts.keys() == whole.keys()
-    assert all(parts[name] == pytest.approx(whole[name], rel=1e-5) for name in whole)
+def test_one_nan_among_numbers_is_seen() -> None:
+    model = onnx.ModelProto()
+    model.CopyFrom(MODEL)
+    last = model.graph.node[-1]
+    bad = numpy_helper.from_array(np.array([np.nan], np.float32), "bad")
+    pads = numpy_helper.from_array(np.array([0, 0, 0, 0, 0, 0, 0, 1]), "pads")
+    model.graph.initializer.extend([bad, pads])
+    model.graph.node.append(helper.make_node("Pad", [last.output[0], "pads", "bad"], ["padded"], name="padding"))
+    with pytest.raises(ExportError, match="activation padded: got NaN"):
+        audit_ranges(model, tiles(1), threads=1)
 
 
 def test_largest_weights() -> None:
