@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 DEMO_VENV ?= .venv-demo
 BIN := $(VENV)/bin
+# Of the tests: one process a core, at most 4; each takes 1.5 GiB. `make test WORKERS=0` runs them in one.
+WORKERS ?= auto
 
 .PHONY: demo test check wheel bench clean
 
@@ -10,7 +12,7 @@ demo: $(DEMO_VENV)/.installed
 	$(DEMO_VENV)/bin/fundusrt demo -o out/demo
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadgroup
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .
