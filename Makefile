@@ -12,7 +12,7 @@ demo: $(DEMO_VENV)/.installed
 	$(DEMO_VENV)/bin/fundusrt demo -o out/demo
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadgroup
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadgroup --durations 15
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .
