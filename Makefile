@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 DEMO_VENV ?= .venv-demo
 BIN := $(VENV)/bin
-# Of the tests: one process a core, at most 4; each takes 1.5 GiB. `make test WORKERS=0` runs them in one.
-WORKERS ?= auto
+# Of the tests: one process a core, at most 4, of up to 1.5 GiB each. `make test WORKERS=0` runs them in one.
+WORKERS ?= logical
 
 .PHONY: demo test check wheel bench clean
 
