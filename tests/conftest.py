@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import shutil
-from collections.abc import Generator
 from pathlib import Path
 
 # Before numpy and torch are loaded, and for the processes that tests start: the order of sums, and so their last bit,
@@ -34,18 +33,10 @@ cv2.setNumThreads(1)
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
-    """Give each module to one worker of `pytest -n`, for fixtures are made once a module; begin with the slow ones.
-
-    As a wrapper it comes before pytest-xdist's own hook, which reads the groups.
-    """
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that have slow tests, so that no worker of `pytest -n` is left with one at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(REPOSITORY).as_posix()))
-    yield
 
 
 def pytest_collection_finish() -> None:

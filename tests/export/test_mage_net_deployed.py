@@ -22,8 +22,6 @@ from fundusrt_training.models.mage_net import MageNet
 from tests.export.small_enhancement import SIDE, TEACHER, exported_teacher, network
 from tests.tolerances import ENHANCED_FLOAT32
 
-pytestmark = pytest.mark.xdist_group("MAGE-Net's teacher")
-
 
 @pytest.fixture(scope="module")
 def net() -> MageNet:

@@ -30,8 +30,6 @@ from tests.export.small_exudate import photograph, write_photograph
 RUNGS = ["deployed-form", "torch-to-onnxruntime", "runtimes", "end-to-end", "task"]
 _EXPORTED: dict[int, bytes] = {}
 
-pytestmark = pytest.mark.xdist_group("MAGE-Net's teacher")
-
 
 @pytest.fixture(scope="module", autouse=True)
 def one_export() -> Any:

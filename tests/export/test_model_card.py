@@ -15,7 +15,7 @@ from fundusrt.errors import BundleError, InvalidInput
 from fundusrt_export.cli import export
 from fundusrt_export.model_card import BundleInfo, KnownFailure, failure_pictures
 
-pytestmark = [pytest.mark.usefixtures("one_export_a_network"), pytest.mark.xdist_group("bundle of CMWNet")]
+pytestmark = pytest.mark.usefixtures("one_export_a_network")
 
 
 def picture(path: Path, side: int = 20) -> Path:

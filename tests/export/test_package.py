@@ -23,7 +23,7 @@ from fundusrt_export.package import export_bundle
 from fundusrt_export.passes import graph_statistics
 from tests.export.small_system import INFO, SIDE, angiogram
 
-pytestmark = [pytest.mark.usefixtures("one_export_a_network"), pytest.mark.xdist_group("bundle of CMWNet")]
+pytestmark = pytest.mark.usefixtures("one_export_a_network")
 
 
 def test_the_sdk_opens_it_and_its_golden_vectors_hold(bundle: Path) -> None:

@@ -20,7 +20,7 @@ from fundusrt_training.checkpoints import save_checkpoint
 from tests.export.planted_faults import plant
 from tests.export.small_system import INFO, angiogram, checkpoint, system_config, write_png
 
-pytestmark = [pytest.mark.usefixtures("one_export_a_network"), pytest.mark.xdist_group("bundle of CMWNet")]
+pytestmark = pytest.mark.usefixtures("one_export_a_network")
 
 
 def fault_in(name: str, monkeypatch: pytest.MonkeyPatch) -> type[Exception]:

@@ -19,7 +19,6 @@ export_bundle(checkpoint, out, info=INFO, golden=golden, parity_images=[patient]
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("bundle of CMWNet")
 def test_the_same_bytes_in_another_process(bundle: Path, material: dict[str, Path], tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
     paths = [str(root / name) for name in ("sdk", "training", "export", ".")]
