@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 DEMO_VENV ?= .venv-demo
 BIN := $(VENV)/bin
+# Of the tests, a file on one of them: a process a core, at most 4, of up to 1.5 GiB each. `make test WORKERS=0` runs them in one.
+WORKERS ?= logical
 
 .PHONY: demo test check kernels wheel bench precision gpu-check clean
 
@@ -10,7 +12,7 @@ demo: $(DEMO_VENV)/.installed
 	$(DEMO_VENV)/bin/fundusrt demo -o out/demo
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 15
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -1,10 +1,15 @@
-"""What all tests share: reproducible hypothesis runs, a small bundle, and the folder of real images."""
+"""What all tests share: how they run (one thread, workers, examples), a small bundle, the folder of real images."""
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from pathlib import Path
+
+# Before numpy and torch are loaded, and for the processes that tests start: the order of sums, and so their last bit,
+# is the same on any number of cores, and workers side by side do not wait for each other's threads.
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
 
 import cv2
 import pytest
@@ -26,6 +31,18 @@ settings.load_profile("explore" if os.environ.get("FUNDUSRT_EXPLORE") else "repr
 cv2.setNumThreads(1)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that have slow tests, so that no worker of `pytest -n` is left with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_collection_finish() -> None:
+    """Keep the modules that are loaded by now out of every later search for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,7 @@ def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         text=True,
         env=environment,
         cwd=REPOSITORY,
-        timeout=300,
+        timeout=600,
         check=False,
     )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,16 @@ from fundusrt_export.targets import Normalisation
 from fundusrt_training.models.unet_wavelet import UNetWavelet
 from tests.export.small_system import INFO, angiogram, checkpoint, write_png
 
-_EXPORTED: dict[tuple[str, str, str, int], bytes] = {}
+_EXPORTED: dict[tuple[str, str, str, str, int], bytes] = {}
 
 
-@pytest.fixture(scope="module")
-def one_export_a_network() -> Iterator[None]:
-    """The exporter takes seconds and is tested elsewhere; here one network is exported once."""
+@contextmanager
+def remembered_exports() -> Generator[None]:
+    """Export each network once a session; the exporter takes seconds, and gives the same bytes again."""
 
     def remembered(network: UNetWavelet, *, form: Form, normalisation: Normalisation, size_px: int, **_: Any) -> bytes:
         weights = b"".join(value.numpy().tobytes() for value in network.state_dict().values())
-        key = (hashlib.sha256(weights).hexdigest(), form, normalisation, size_px)
+        key = (hashlib.sha256(weights).hexdigest(), repr(network.config), form, normalisation, size_px)
         if key not in _EXPORTED:
             _EXPORTED[key] = export_branch(network, form=form, normalisation=normalisation, size_px=size_px)
         return _EXPORTED[key]
@@ -37,6 +38,13 @@ def one_export_a_network() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
+def one_export_a_network() -> Generator[None]:
+    """For the module: a network that was exported is not exported again."""
+    with remembered_exports():
+        yield
+
+
+@pytest.fixture(scope="session")
 def material(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("material")
     return {
@@ -46,15 +54,17 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def bundle(material: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of `material`. Not to be changed."""
     out = tmp_path_factory.mktemp("bundle") / "tiny"
-    export_bundle(
-        material["checkpoint"],
-        out,
-        info=INFO,
-        golden=material["golden"],
-        parity_images=[material["patient"]],
-        threads=1,
-    )
+    with remembered_exports():
+        export_bundle(
+            material["checkpoint"],
+            out,
+            info=INFO,
+            golden=material["golden"],
+            parity_images=[material["patient"]],
+            threads=1,
+        )
     return out

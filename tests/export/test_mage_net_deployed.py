@@ -13,24 +13,24 @@ from onnx import numpy_helper
 
 from fundusrt.backends.onnxruntime import OnnxRuntimeSession
 from fundusrt.errors import UsageError
-from fundusrt_export.mage_net_deployed import OUTPUT, Enhancer, deployed_enhancer, export_mage_net, op_budget
+from fundusrt_export.mage_net_deployed import OUTPUT, Enhancer, deployed_enhancer, op_budget
 from fundusrt_export.onnx_checks import FORBIDDEN_OPS
 from fundusrt_export.onnx_trace import INPUT
 from fundusrt_export.rewrite.group_norm import TwoPassGroupNorm
 from fundusrt_training.models.ag_net import AgNet
 from fundusrt_training.models.mage_net import MageNet
-from tests.export.small_enhancement import SIDE, network
+from tests.export.small_enhancement import SIDE, TEACHER, exported_teacher, network
 from tests.tolerances import ENHANCED_FLOAT32
 
 
 @pytest.fixture(scope="module")
 def net() -> MageNet:
-    return network()
+    return network(TEACHER)
 
 
 @pytest.fixture(scope="module")
-def exported(net: MageNet) -> onnx.ModelProto:
-    return onnx.load_model_from_string(export_mage_net(deployed_enhancer(net), SIDE, SIDE))
+def exported() -> onnx.ModelProto:
+    return onnx.load_model_from_string(exported_teacher())
 
 
 def truth(net: MageNet, feed: np.ndarray) -> np.ndarray:

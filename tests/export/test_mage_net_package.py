@@ -18,13 +18,13 @@ from fundusrt.verification import verify_bundle
 from fundusrt_export.cli import export
 from fundusrt_export.errors import ParityError
 from fundusrt_export.mage_net_checkpoint import load_mage_net
-from fundusrt_export.mage_net_deployed import op_budget
+from fundusrt_export.mage_net_deployed import deployed_enhancer, op_budget
 from fundusrt_export.model_card import BundleInfo
 from fundusrt_export.package import export_bundle
 from fundusrt_export.systems import mage_net
 from fundusrt_training.systems.mage_net_config import MageNetConfig
 from tests.export.planted_faults import displace_the_way_back, plant
-from tests.export.small_enhancement import INFO, SIDE, checkpoint, network, system_config
+from tests.export.small_enhancement import INFO, SIDE, TEACHER, checkpoint, exported_teacher, network, system_config
 from tests.export.small_exudate import photograph, write_photograph
 
 RUNGS = ["deployed-form", "torch-to-onnxruntime", "runtimes", "end-to-end", "task"]
@@ -35,6 +35,7 @@ _EXPORTED: dict[int, bytes] = {}
 def one_export() -> Any:
     """The exporter takes long and is tested elsewhere; here each form of the teacher's network is exported once."""
     real = mage_net.export_mage_net
+    _EXPORTED[op_budget(deployed_enhancer(network(TEACHER)))] = exported_teacher()
 
     def remembered(deployed: Any, height_px: int, width_px: int, **_: Any) -> bytes:
         budget = op_budget(deployed)  # the forms differ in their nodes

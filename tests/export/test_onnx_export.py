@@ -1,10 +1,7 @@
-"""The exported file: equal to PyTorch at any batch, nothing forbidden in it, the same bytes again."""
+"""The exported file: equal to PyTorch at any batch, nothing forbidden in it (same bytes again: test_reproducible)."""
 
 from __future__ import annotations
 
-import hashlib
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -147,28 +144,6 @@ def test_instance_normalisation_for_runtimes_that_fuse_it() -> None:
 def test_a_size_the_network_cannot_take_is_refused_before_any_work() -> None:
     with pytest.raises(InvalidInput, match="multiples of 4"):
         export_branch(network(), size_px=66)
-
-
-_AGAIN = """
-import hashlib, warnings
-warnings.simplefilter("ignore")
-from tests.export.small_system import SIDE, network
-from fundusrt_export.onnx_export import export_branch
-print(hashlib.sha256(export_branch(network(), size_px=SIDE)).hexdigest())
-"""
-
-
-def test_same_bytes_in_another_process_and_folder(exported: dict[str, bytes], tmp_path: Path) -> None:
-    root = Path(__file__).parents[2]
-    paths = [str(root / name) for name in ("sdk", "training", "export", ".")]
-    done = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path[:0] = {paths!r}\n{_AGAIN}"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.split()[-1] == hashlib.sha256(exported["identity"]).hexdigest()
 
 
 def test_every_problem_of_a_file_is_named_at_once(exported: dict[str, bytes]) -> None:

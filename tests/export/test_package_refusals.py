@@ -131,10 +131,11 @@ def np_tensor() -> Any:
 
 
 def test_a_network_without_the_form_is_declined(material: dict[str, Path], tmp_path: Path) -> None:
-    path = checkpoint(tmp_path / "db2.safetensors", wave="db2")
+    path = checkpoint(tmp_path / "db2.safetensors", wave="db2", levels=1)
+    given: dict[str, Any] = {"info": INFO, "golden": material["golden"], "targets": ["onnxruntime"], "threads": 1}
     with pytest.raises(RewriteDeclined, match="export the convolution form"):
-        export_bundle(path, tmp_path / "out", info=INFO, golden=material["golden"])
-    export_bundle(path, tmp_path / "out", info=INFO, golden=material["golden"], form="convolution", threads=1)
+        export_bundle(path, tmp_path / "out", **given)
+    export_bundle(path, tmp_path / "out", form="convolution", **given)
     rungs = {rung.name: rung for rung in Bundle.open(tmp_path / "out").certificate.rungs}
     forms = [figure.metric.split(":")[0] for figure in rungs["wavelet-rewrite"].measurements]
     assert "small, convolution: max |difference| / range" in [

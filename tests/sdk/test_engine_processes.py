@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tests.sdk.engine_files import build, identity
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROCESSES = 8
+GUARD_S = 600  # against waiting for ever; nothing depends on it
 
 # Waits for the starting signal, then asks for the engine; the builder is slow, and each build leaves a file.
 WORKER = """
@@ -67,7 +69,7 @@ def test_eight_processes_that_start_together_build_once(tmp_path: Path, builds: 
         assert worker.stdout.readline() == "ready\n"
     for worker in workers:
         go(worker)
-    answers = [worker.communicate(timeout=120)[0].strip() for worker in workers]
+    answers = [worker.communicate(timeout=GUARD_S)[0].strip() for worker in workers]
     assert sorted(answers) == ["built", *["found"] * (PROCESSES - 1)]
     assert len(list(builds.iterdir())) == 1
     assert [worker.returncode for worker in workers] == [0] * PROCESSES
@@ -79,8 +81,9 @@ def test_the_lock_of_a_killed_process_blocks_nobody(tmp_path: Path, builds: Path
     go(victim)
     while not list(builds.iterdir()):
         assert victim.poll() is None
+        time.sleep(0.01)
     victim.send_signal(signal.SIGKILL)
-    victim.wait(timeout=60)
+    victim.wait(timeout=GUARD_S)
     victim.communicate()
     assert (folder / f"{identity().key()}.lock").exists()
     assert EngineCache(folder).get_or_build(identity(), build).built

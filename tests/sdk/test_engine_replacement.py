@@ -70,7 +70,7 @@ def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path: Path, ending
     folder = tmp_path / "engines"
     path = os.pathsep.join([str(REPOSITORY / "sdk"), str(REPOSITORY)])
     killed = subprocess.run(
-        [sys.executable, "-c", KILLED, str(folder), ending], env={**os.environ, "PYTHONPATH": path}, timeout=120
+        [sys.executable, "-c", KILLED, str(folder), ending], env={**os.environ, "PYTHONPATH": path}, timeout=600
     )
     assert killed.returncode == -signal.SIGKILL
     assert [each.suffix for each in folder.glob(".*")] == [ending]
@@ -93,6 +93,6 @@ def test_the_file_of_a_writer_that_lives_is_left_alone(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(atomic.os, "replace", start_the_second)
     assert cache.get_or_build(identity(), build).built
-    second.join(60.0)
+    second.join(600.0)
     assert {each.identity.network for each in cache.records()} == {"small", "large"}
     assert cache.load(identity(), fix=COMMAND).plan == PLAN
