@@ -32,8 +32,10 @@ HELD_OUT_EVERY = 3
 """Every third calibration image is not calibrated on: it is what the result is judged by."""
 
 MOST_WINDOWS = 36
-"""Of a network, to calibrate on and to judge by: each candidate runs on all of the latter. More images say more than more
-windows of the same ones."""
+"""Of a network, to calibrate on and to judge by: each candidate runs on all of the latter.
+
+More images say more than more windows of the same ones.
+"""
 
 
 @dataclass(frozen=True)
