@@ -17,6 +17,7 @@ from onnx import helper, numpy_helper
 
 from fundusrt.cuda.arrays import DeviceArray
 from fundusrt.cuda.lane import Lane
+from fundusrt.errors import BackendUnavailable
 from fundusrt.manifest import NetworkSpec, TensorSpec
 
 __all__ = ["OnnxInTorch", "TorchNetwork"]
@@ -60,7 +61,7 @@ def _resize(x: Tensor, roi: Tensor | None, scales: Tensor, sizes: Tensor | None 
         return F.interpolate(x, size, mode="bilinear", align_corners=False)
     if mode == ("linear", "align_corners"):
         return F.interpolate(x, size, mode="bilinear", align_corners=True)
-    raise NotImplementedError(f"Resize {mode}")
+    raise _unknown("Resize", ", ".join(mode), "nearest asymmetric, linear half_pixel or linear align_corners")
 
 
 def _reduce(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -73,8 +74,14 @@ def _reduce(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 def _pads(given: Mapping[str, Any]) -> list[int]:
     pads = list(given.get("pads", [0, 0, 0, 0]))
     if pads[:2] != pads[2:] or given.get("auto_pad", b"NOTSET") != b"NOTSET" or given.get("ceil_mode", 0):
-        raise NotImplementedError(f"padding {given}")
+        raise _unknown("padding", dict(given), "equal pads on both sides, no auto_pad, no ceil_mode")
     return pads[:2]
+
+
+def _unknown(what: str, got: object, expected: str) -> BackendUnavailable:
+    return BackendUnavailable(
+        f"{what} of a node, in the check's PyTorch network", got=got, expected=expected, fix="add it to OPERATORS"
+    )
 
 
 OPERATORS: dict[str, Callable[..., Tensor]] = {
@@ -102,6 +109,12 @@ OPERATORS: dict[str, Callable[..., Tensor]] = {
 _ON_HOST = {"Reshape": (1,), "Resize": (1, 2, 3), "ReduceMean": (1,), "ReduceSum": (1,)}
 
 
+def _operator(kind: str) -> Callable[..., Tensor]:
+    if kind not in OPERATORS:
+        raise _unknown("operator", kind, ", ".join(sorted(OPERATORS)))
+    return OPERATORS[kind]
+
+
 class OnnxInTorch:
     """A parsed model on a device; call it with the one input.
 
@@ -119,7 +132,7 @@ class OnnxInTorch:
         }
         self._constants = {name: value if name in shapes else value.to(device) for name, value in host.items()}
         self._nodes = [
-            (OPERATORS[node.op_type], list(node.input), node.output[0], _attributes(node)) for node in graph.node
+            (_operator(node.op_type), list(node.input), node.output[0], _attributes(node)) for node in graph.node
         ]
         last: dict[str, int] = {name: at for at, node in enumerate(graph.node) for name in node.input}
         self._spent = [
@@ -130,14 +143,12 @@ class OnnxInTorch:
     @torch.inference_mode()
     def __call__(self, image: Tensor) -> Tensor:
         """Run one batch."""
-        values: dict[str, Tensor | None] = {**self._constants, self.input: image, "": None}
+        values: dict[str, Any] = {**self._constants, self.input: image, "": None}  # "": an input left out
         for (operator, inputs, output, given), spent in zip(self._nodes, self._spent, strict=True):
             values[output] = operator(*(values[name] for name in inputs), **given)
             for name in spent:
                 values.pop(name, None)
-        answer = values[self.output]
-        assert answer is not None
-        return answer
+        return values[self.output]
 
 
 def _attributes(node: onnx.NodeProto) -> dict[str, Any]:

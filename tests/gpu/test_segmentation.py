@@ -17,6 +17,7 @@ from fundusrt.cuda.runtime import CudaRuntime
 from fundusrt.cuda.segmentation import CudaSegmentationPipeline
 from fundusrt.image import FundusImage
 from fundusrt.pipeline import SegmentationPipeline
+from fundusrt.provenance import GpuWork
 from fundusrt.testing import tiny_image
 from fundusrt.testing.assembly import IDENTITY
 from tests.sdk.cuda.stage_cases import field, picture
@@ -81,7 +82,7 @@ def test_sixteen_threads(on_gpu: CudaSegmentationPipeline) -> None:
 
 def test_bytes_are_counted(on_gpu: CudaSegmentationPipeline) -> None:
     work = on_gpu(tiny_image(200, 240)).provenance.gpu
-    assert work is not None
+    assert isinstance(work, GpuWork)
     assert (work.uploads, work.downloads) == (1, 2)
     assert 200 * 240 <= work.uploaded_bytes <= 200 * 240 + 200 * 30 + 256
     assert work.downloaded_bytes == 200 * 240 + 8 + 200 * 240 * 4

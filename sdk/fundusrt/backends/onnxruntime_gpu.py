@@ -6,7 +6,6 @@ not take; both are turned off, and what a session says it runs on is looked at.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,16 +16,17 @@ from fundusrt.backends.gpu_providers import Provider
 from fundusrt.backends.onnxruntime import import_onnxruntime
 from fundusrt.cuda.arrays import DeviceArray
 from fundusrt.cuda.lane import Lane
+from fundusrt.cuda.network import ManifestTensors
 from fundusrt.engine_folder import private_folder
 from fundusrt.errors import BackendUnavailable
-from fundusrt.manifest import NetworkSpec, TensorSpec
+from fundusrt.manifest import NetworkSpec
 
 __all__ = ["OnnxRuntimeNetwork"]
 
 _PLUGINS: dict[str, str] = {"NvTensorRTRTXExecutionProvider": "onnxruntime-ep-nv-tensorrt-rtx"}
 
 
-class OnnxRuntimeNetwork:
+class OnnxRuntimeNetwork(ManifestTensors):
     """One ONNX model on a GPU provider. Each lane has a session of its own, since a session keeps to one stream.
 
     Args:
@@ -76,21 +76,6 @@ class OnnxRuntimeNetwork:
     def name(self) -> str:
         """Backend, provider and batch."""
         return f"onnxruntime:{self._provider}, batch {self._batch}"
-
-    @property
-    def inputs(self) -> Mapping[str, TensorSpec]:
-        """The one input."""
-        return {self._spec.input.name: self._spec.input}
-
-    @property
-    def outputs(self) -> Mapping[str, TensorSpec]:
-        """The one output."""
-        return {self._spec.output.name: self._spec.output}
-
-    @property
-    def batch(self) -> int:
-        """Images of one run."""
-        return self._batch
 
     def bind(self, lane: Lane) -> BoundSession:
         """Make a session on a lane's stream, and run it until its CUDA graph, if it captures one, is there.

@@ -11,7 +11,6 @@ The engine is shared; each lane has a context, a stream and addresses of its own
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,9 +18,10 @@ import numpy as np
 from fundusrt.cuda.arrays import DeviceArray
 from fundusrt.cuda.graph import StreamGraph
 from fundusrt.cuda.lane import Lane
+from fundusrt.cuda.network import ManifestTensors
 from fundusrt.engine_cache import CachedEngine
 from fundusrt.errors import BackendUnavailable, EngineMismatch, FundusRTError
-from fundusrt.manifest import NetworkSpec, TensorSpec
+from fundusrt.manifest import NetworkSpec
 from fundusrt.sealed_file import SealedFile
 from fundusrt.tensorrt_flavour import TensorRT
 from fundusrt.tensorrt_log import package_log
@@ -29,7 +29,7 @@ from fundusrt.tensorrt_log import package_log
 __all__ = ["TensorRTNetwork"]
 
 
-class TensorRTNetwork:
+class TensorRTNetwork(ManifestTensors):
     """One engine in the GPU's memory.
 
     Args:
@@ -75,21 +75,6 @@ class TensorRTNetwork:
     def name(self) -> str:
         """Package, version and batch."""
         return f"{self._label}, batch {self._batch}"
-
-    @property
-    def inputs(self) -> Mapping[str, TensorSpec]:
-        """The one input."""
-        return {self._spec.input.name: self._spec.input}
-
-    @property
-    def outputs(self) -> Mapping[str, TensorSpec]:
-        """The one output."""
-        return {self._spec.output.name: self._spec.output}
-
-    @property
-    def batch(self) -> int:
-        """Images of one run."""
-        return self._batch
 
     def bind(self, lane: Lane) -> BoundEngine:
         """Make a context on a lane, run it once, and capture it.

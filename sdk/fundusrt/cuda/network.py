@@ -7,9 +7,9 @@ from typing import Protocol
 
 from fundusrt.cuda.arrays import DeviceArray
 from fundusrt.cuda.lane import Lane
-from fundusrt.manifest import TensorSpec
+from fundusrt.manifest import NetworkSpec, TensorSpec
 
-__all__ = ["BoundNetwork", "DeviceNetwork"]
+__all__ = ["BoundNetwork", "DeviceNetwork", "ManifestTensors"]
 
 
 class BoundNetwork(Protocol):
@@ -68,3 +68,25 @@ class DeviceNetwork(Protocol):
     def close(self) -> None:
         """Free the network; nothing of it is bound any more."""
         ...
+
+
+class ManifestTensors:
+    """The half of a `DeviceNetwork` that the manifest and the caller decide: one input, one output, a fixed batch."""
+
+    _spec: NetworkSpec
+    _batch: int
+
+    @property
+    def inputs(self) -> Mapping[str, TensorSpec]:
+        """The one input."""
+        return {self._spec.input.name: self._spec.input}
+
+    @property
+    def outputs(self) -> Mapping[str, TensorSpec]:
+        """The one output."""
+        return {self._spec.output.name: self._spec.output}
+
+    @property
+    def batch(self) -> int:
+        """Images of one run."""
+        return self._batch

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from fundusrt.backends.device_session import DeviceSession
 from fundusrt.cuda import stages
 from fundusrt.cuda.arrays import DeviceArray
+from fundusrt.cuda.lane import Lane
 from fundusrt.cuda.runtime import CudaRuntime, LeasedLane
 from fundusrt.cuda.timing import DeviceTimer
 from fundusrt.cuda.transfers import Transfers
@@ -40,7 +41,8 @@ __all__ = ["CudaSegmentationPipeline"]
 
 Mask = npt.NDArray[np.bool_]
 Map = npt.NDArray[np.float32]
-Finish = Callable[[StageTimer], tuple[Mask, Map | None]]
+Finish = Callable[[StageTimer], tuple[Mask, Map]]
+_NOT_KEPT: Map = np.empty((0, 0), np.float32)  # the probability where only the mask was asked for
 
 
 class CudaSegmentationPipeline(SegmentationPipeline):
@@ -80,7 +82,6 @@ class CudaSegmentationPipeline(SegmentationPipeline):
         if not eye.fov.any():
             return SegmentationResult.ungradable(eye, timer.ms, self._provenance(eye, None), no_field_reason(eye))
         mask, probability, transfers, notes = self._segment(eye, timer, keep_probability=True)
-        assert probability is not None
         with timer.stage("lesions"):
             room = self._kept.take(eye.height * eye.width)
             room = np.empty(eye.height * eye.width, np.float32) if room is None else room
@@ -108,7 +109,7 @@ class CudaSegmentationPipeline(SegmentationPipeline):
 
     def _segment(
         self, eye: FundusImage, timer: StageTimer, *, keep_probability: bool
-    ) -> tuple[Mask, Map | None, Transfers, tuple[str, ...]]:
+    ) -> tuple[Mask, Map, Transfers, tuple[str, ...]]:
         with timer.stage("field"):
             bits = stages.pack_field(eye.fov)
         with self.runtime.lease() as leased:
@@ -169,9 +170,7 @@ class CudaSegmentationPipeline(SegmentationPipeline):
         mask = DeviceArray(answer.address, (eye.height, eye.width), np.dtype(np.uint8))
         flags = DeviceArray(answer.address + start, (2, 1), np.dtype(np.uint32))
         probability = lane.array("probability", mask.shape, np.float32) if keep_probability else None
-        lane.zero(flags)
-        stages.check_range(lane, p_whole, flags[0])
-        stages.check_range(lane, tiles, flags[1])
+        _check_ranges(lane, p_whole, tiles, flags)
         stages.fuse(
             lane, tiles, p_whole, grid, field[0] if field else None, self.manifest.postprocess, mask, probability
         )
@@ -180,7 +179,7 @@ class CudaSegmentationPipeline(SegmentationPipeline):
         self._refuse(host[start:].view(np.uint32))
         # 0 or 255 to false or true while it is copied out of the lane's memory.
         on = np.bitwise_and(host[:pixels], np.uint8(1)).view(np.bool_).reshape(mask.shape)
-        kept = None if probability is None else lane.download(probability).copy()
+        kept = _NOT_KEPT if probability is None else lane.download(probability).copy()
         clock.mark("download")
         return lambda _: (on, kept)
 
@@ -198,9 +197,7 @@ class CudaSegmentationPipeline(SegmentationPipeline):
         del field, keep_probability
         lane, p_whole = leased.lane, leased.networks["large"].output[0][0]
         flags = lane.array("flags", (2, 1), np.uint32)
-        lane.zero(flags)
-        stages.check_range(lane, p_whole, flags[0])
-        stages.check_range(lane, tiles, flags[1])
+        _check_ranges(lane, p_whole, tiles, flags)
         self._refuse(lane.download(flags)[:, 0])
         whole = lane.download(p_whole).copy()
         stitcher = Stitcher(grid)
@@ -246,3 +243,10 @@ class CudaSegmentationPipeline(SegmentationPipeline):
             options=self.manifest.postprocess.model_dump(),
             **self._origin(eye, work, notes),
         )
+
+
+def _check_ranges(lane: Lane, p_whole: DeviceArray, tiles: DeviceArray, flags: DeviceArray) -> None:
+    """Set (2, 1) uint32 flags where the whole-image map or the tiles hold anything but probabilities."""
+    lane.zero(flags)
+    for flag, values in enumerate((p_whole, tiles)):
+        stages.check_range(lane, values, flags[flag])

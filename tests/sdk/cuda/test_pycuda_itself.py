@@ -6,6 +6,7 @@ pack arguments and refuse what they refuse; `tests/gpu` runs as it would on a GP
 
 from __future__ import annotations
 
+import importlib.resources
 import importlib.util
 import os
 import re
@@ -33,11 +34,8 @@ def host_driver(folder: Path) -> Path:
     kernels = re.findall(r"(?:ALONE|TOGETHER)\((frt_\w+)\)", (KERNEL_TESTS / "host_kernels.cpp").read_text())
     (folder / "kernel_list.inc").write_text("\n".join(f"KERNEL({name})" for name in kernels) + "\n")
     defined = set(re.findall(r"^int (cu\w+)\(", (HERE / "host_driver.cpp").read_text(), re.MULTILINE))
-    bindings = importlib.util.find_spec("pycuda")
-    assert bindings is not None
-    assert bindings.submodule_search_locations
     names: set[str] = set()
-    for file in Path(bindings.submodule_search_locations[0]).glob("_driver*.so"):
+    for file in Path(str(importlib.resources.files("pycuda"))).glob("_driver*.so"):
         names |= {name.decode() for name in re.findall(rb"\0(cu[A-Z]\w+)(?=\0)", file.read_bytes())}
     # What PyCUDA links with and nothing here calls: there, and an error.
     absent = folder / "absent.c"
@@ -65,7 +63,6 @@ def test_the_tests_for_a_gpu_pass_with_pycuda_on_the_host(tmp_path: Path) -> Non
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
-    passed = re.search(r"(\d+) passed", done.stdout)
-    assert passed is not None
-    assert int(passed[1]) >= 12
+    passed = re.findall(r"(\d+) passed", done.stdout)
+    assert [int(number) >= 12 for number in passed] == [True], done.stdout[-1000:]
     assert "PyCUDA WARNING" not in done.stderr, done.stderr

@@ -51,13 +51,13 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Bench:
     """A fake GPU, a fake TensorRT and a cache of engines; `load` as a user would."""
 
-    def __init__(self, bundle: Path, trt: Any, device: Any, cuda: Any, library: Any, patch: Any) -> None:
-        self.bundle, self.trt, self.device, self.cuda, self.library, self.patch = (
+    def __init__(self, bundle: Path, trt: Any, device: Any, cuda: Any, libcuda: Any, patch: Any) -> None:
+        self.bundle, self.trt, self.device, self.cuda, self.libcuda, self.patch = (
             bundle,
             trt,
             device,
             cuda,
-            library,
+            libcuda,
             patch,
         )
         self.tensorrt: TensorRT = tensorrt_of(trt, "tensorrt")
@@ -117,7 +117,7 @@ def test_an_engine_answers_as_the_cpu(release: str, bench: Callable[..., Any]) -
             assert made.provenance.gpu.name == "Fake GPU"
             assert made.provenance.warnings == ()
             # 25 tiles in batches of 3, and the whole image: each a launch of a captured graph.
-            assert here.library.launches == 9 + 1
+            assert here.libcuda.launches == 9 + 1
         here.clean()
 
 
@@ -222,7 +222,7 @@ def test_a_refused_capture_is_reported_and_the_answer_is_right(call: str, bench:
             for warning in made.provenance.warnings:
                 assert "network without a CUDA graph (tensorrt 11.1, batch" in warning
                 assert call.removesuffix("_v2").removesuffix("WithFlags") in warning
-            assert here.library.launches == 0
+            assert here.libcuda.launches == 0
         here.clean()
 
 
@@ -289,7 +289,7 @@ def test_tensorrt_rtx_captures_by_itself_and_keeps_what_it_compiled(bench: Calla
             with here.load("tensorrt-rtx", lanes=1) as pipeline:
                 assert same(here, pipeline, tiny_image()).provenance.warnings == ()
             assert seen.get("read") == (b"compiled kernels" if turn else None)
-        assert here.library.launches == 0
+        assert here.libcuda.launches == 0
         (kept,) = {path.read_bytes()[32:] for path in (tmp_path / "engines").glob("jit-*.cache")}
         assert kept == b"compiled kernels"
         for path in (tmp_path / "engines").glob("jit-*.cache"):
