@@ -237,13 +237,17 @@ def test_run_refuses_large_images_from_their_header(tiny: Path, eyes: Path, tmp_
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (("--backend", "tensorrt"), "backend: got 'tensorrt'; expected one of onnxruntime, openvino"),
+        (("--backend", "tensorrt"), "device: got 'cpu' with backend 'tensorrt'; expected 'cuda'; pass device='cuda'"),
         (("--precision", "int8"), "got onnxruntime/int8; expected one of onnxruntime/fp32"),
-        (("--device", "cuda"), "device: got 'cuda' with backend 'onnxruntime'; expected 'cpu'; pass device='cpu'"),
+        (
+            ("--backend", "openvino", "--device", "cuda"),
+            "device: got 'cuda' with backend 'openvino'; expected 'cpu'; pass device='cpu'",
+        ),
+        (("--backend", "tensorflow"), "backend: got 'tensorflow'; expected one of onnxruntime, openvino"),
     ],
 )
 def test_run_a_backend_that_is_not_there_exits_3(
-    tiny: Path, eyes: Path, tmp_path: Path, options: tuple[str, str], text: str
+    tiny: Path, eyes: Path, tmp_path: Path, options: tuple[str, ...], text: str
 ) -> None:
     result = invoke("run", eyes, "-m", tiny, "-o", tmp_path / "out", *options)
     assert result.exit_code == 3
