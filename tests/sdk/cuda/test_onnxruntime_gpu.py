@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import metadata
@@ -16,22 +15,11 @@ import fundusrt
 from fundusrt.backends import onnxruntime_gpu
 from fundusrt.backends.gpu_providers import GPU_PROVIDERS
 from fundusrt.errors import BackendUnavailable
-from fundusrt.testing import tiny_bundle, tiny_image
-from fundusrt.testing.seal import seal_bundle
+from fundusrt.testing import tiny_image
 from tests.sdk.cuda.fake_device import fake_device
 from tests.sdk.cuda.fake_onnxruntime import Fake
 
 RTX = "NvTensorRTRTXExecutionProvider"
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny", tile_px=64, whole_px=64)
-    content = json.loads((folder / "bundle.json").read_text())
-    for network in content["networks"].values():
-        network["variants"].append({**network["variants"][0], "target": "tensorrt"})
-    seal_bundle(folder, content)
-    return folder
 
 
 @pytest.fixture

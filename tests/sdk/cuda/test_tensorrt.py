@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import enum
 import gc
-import json
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -27,25 +26,13 @@ from fundusrt.engine_identity import BatchRange, EngineOptions
 from fundusrt.errors import BackendUnavailable, EngineMismatch
 from fundusrt.nvidia_driver import Gpu
 from fundusrt.tensorrt_flavour import TensorRT, tensorrt_of
-from fundusrt.testing import tiny_bundle, tiny_image
-from fundusrt.testing.seal import seal_bundle
+from fundusrt.testing import tiny_image
 from fundusrt_export.engines.bundle_build import BuildRequest, build_bundle
 from fundusrt_export.engines.gpu_targets import GpuTarget
 from tests.export.engines.fake_tensorrt import RELEASES, fake_tensorrt
 from tests.sdk.cuda.fake_device import fake_device
 
 GPU = Gpu("Fake GPU", "sm90")
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny bundle with a `tensorrt` variant of each network."""
-    folder = tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny", tile_px=64, whole_px=64)
-    content = json.loads((folder / "bundle.json").read_text())
-    for network in content["networks"].values():
-        network["variants"].append({**network["variants"][0], "target": "tensorrt"})
-    seal_bundle(folder, content)
-    return folder
 
 
 class Bench:
