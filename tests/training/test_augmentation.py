@@ -107,6 +107,22 @@ def test_extra_brightness_is_off_unless_asked_for() -> None:
     assert 1.45 < max(scaled) <= 1.5
 
 
+def test_blank_exposures_are_off_unless_asked_for() -> None:
+    plain = AugmentationConfig()
+    assert all(draw_augmentation(plain, (i,)).blank is None for i in range(200))
+    config = dataclasses.replace(plain, blank=0.25)
+    draws = [draw_augmentation(config, (i,)) for i in range(2000)]
+    levels = [draw.blank for draw in draws if draw.blank is not None]
+    # 2000 coins of 0.25: standard deviation 0.01
+    assert len(levels) / 2000 == pytest.approx(0.25, abs=0.05)
+    assert min(levels) == 0.0
+    assert max(levels) == 1.0
+    assert 0.4 < np.median(levels) < 0.6
+    assert [dataclasses.replace(draw, blank=None) for draw in draws] == [
+        draw_augmentation(plain, (i,)) for i in range(2000)
+    ]
+
+
 def test_flips_move_image_and_window_together() -> None:
     image = torch.arange(8 * 12.0).reshape(1, 8, 12)
     for h in (False, True):

@@ -87,6 +87,18 @@ def test_one_colour_change_for_both(images: list[WorkingImage]) -> None:
     np.testing.assert_allclose(fits[0], fits[1], atol=0.005)
 
 
+def test_a_blank_exposure_replaces_both_pictures_and_masks(images: list[WorkingImage]) -> None:
+    pairs = LeakagePairs(images, PLAIN, 32, AugmentationConfig(blank=1.0))
+    item = pairs[TileDraw(0, *brightest(images[0]), (5,))]
+    tile, whole = item["tile"], item["whole"]
+    assert isinstance(tile, torch.Tensor)
+    assert isinstance(whole, torch.Tensor)
+    assert tile.unique().tolist() == whole.unique().tolist()
+    assert len(tile.unique()) == 1
+    assert not item["tile_mask"].any()  # pyright: ignore
+    assert not item["whole_mask"].any()  # pyright: ignore
+
+
 def test_unneeded_branches_are_left_out(images: list[WorkingImage]) -> None:
     draw = TileDraw(0, 0, 0, (1,))
     both = LeakagePairs(images, PLAIN, 32, AugmentationConfig())[draw]

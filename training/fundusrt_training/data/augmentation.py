@@ -1,5 +1,8 @@
 """Random flips and colour jitter of a tile and of the whole image it comes from (CMWNet paper, Methods).
 
+A few pairs can be blank exposures instead, one grey level without leakage: a network that never saw one may find
+anything in it, and amplifies rounding errors while it does.
+
 One draw serves the pair: the consistency term compares the two branches pixel by pixel, so both must see the same
 picture. The contrast change pivots on one grey level for both, the whole image's mean.
 """
@@ -29,15 +32,18 @@ class AugmentationConfig:
         jitter: brightness, contrast, saturation (factors from U(1 - v, 1 + v)) and hue (shift from U(-v, v) turns).
         vflip: probability of a top-bottom flip; not in the paper.
         brightness_scale: s > 0 multiplies by a factor drawn log-uniformly from [1 / (1 + s), 1 + s]; not in the paper.
+        blank: probability that a pair is a blank exposure with empty masks, its grey level from U(-0.2, 1.2) clipped to
+            [0, 1]; not in the paper.
     """
 
     hflip: float = 0.5
     jitter: tuple[float, float, float, float] = (0.2, 0.2, 0.2, 0.05)
     vflip: float = 0.0
     brightness_scale: float = 0.0
+    blank: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("hflip", "vflip"):
+        for name in ("hflip", "vflip", "blank"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"aug.{name}", got=getattr(self, name), expected="a probability, 0 to 1")
         for name, value, top in zip(
@@ -51,7 +57,10 @@ class AugmentationConfig:
 
 @dataclass(frozen=True)
 class AugmentationDraw:
-    """What is done to one pair: flips, factors, hue shift in turns, and the order of the four jitter steps."""
+    """What is done to one pair: flips, factors, hue shift in turns, and the order of the four jitter steps.
+
+    `blank` is the grey level in [0, 1] that replaces the picture, or None.
+    """
 
     hflip: bool
     vflip: bool
@@ -60,6 +69,7 @@ class AugmentationDraw:
     saturation: float
     hue: float
     order: tuple[int, ...]
+    blank: float | None = None
 
 
 def draw_augmentation(config: AugmentationConfig, seed: tuple[int, ...]) -> AugmentationDraw:
@@ -70,6 +80,7 @@ def draw_augmentation(config: AugmentationConfig, seed: tuple[int, ...]) -> Augm
     brightness, contrast, saturation = (1.0 + v * s for v, s in zip(config.jitter[:3], spread[:3], strict=True))
     brightness *= (1.0 + config.brightness_scale) ** spread[4]
     order = tuple(int(i) for i in random.permutation(4))
+    coin, level = random.random(), random.uniform(-0.2, 1.2)
     return AugmentationDraw(
         hflip=bool(flips[0] < config.hflip),
         vflip=bool(flips[1] < config.vflip),
@@ -78,6 +89,7 @@ def draw_augmentation(config: AugmentationConfig, seed: tuple[int, ...]) -> Augm
         saturation=float(saturation),
         hue=float(config.jitter[3] * spread[3]),
         order=order,
+        blank=float(np.clip(level, 0, 1)) if coin < config.blank else None,
     )
 
 

@@ -102,7 +102,9 @@ class LeakagePairs(Dataset[dict[str, "Tensor | str"]]):
         # Grey stays one plane until the end: repeated planes would be changed three times alike.
         spec = self._unit.model_copy(update={"channels": 1}) if grey else self._unit
         image = torch.from_numpy(to_tensor(np.ascontiguousarray(pixels), spec))
-        if change is not None:
+        if change is not None and change.blank is not None:
+            image = torch.full_like(image, change.blank)
+        elif change is not None:
             image = jitter(flip(image, change), change, pivot)
         image = image.expand(self.spec.channels, -1, -1)
         if any(self.spec.mean) or any(value != 1.0 for value in self.spec.std):
@@ -114,7 +116,9 @@ class LeakagePairs(Dataset[dict[str, "Tensor | str"]]):
 
     def _target(self, mask: Bytes, change: AugmentationDraw | None) -> Tensor:
         target = torch.from_numpy(mask.astype(np.float32))[None]
-        return target if change is None else flip(target, change)
+        if change is None:
+            return target
+        return flip(target, change) if change.blank is None else torch.zeros_like(target)
 
 
 def epoch_loader(
