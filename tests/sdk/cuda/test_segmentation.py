@@ -259,6 +259,17 @@ def test_nobody_waits_for_ever(opened: Callable[..., Any]) -> None:
         assert "no lane free within 0.05 s" in str(caught[0])
 
 
+def test_memory_in_use_is_not_freed(opened: Callable[..., Any]) -> None:
+    with opened(lanes=2) as (_, on_gpu, cuda):
+        with on_gpu.runtime.lease() as leased:
+            (sent,) = leased.lane.upload("image", np.arange(10, dtype=np.uint8))
+            with pytest.raises(BackendUnavailable, match=r"close\(\) with 1 lanes in use for 0\.05 s"):
+                on_gpu.runtime.close(0.05)
+            assert np.array_equal(leased.lane.download(sent), np.arange(10))
+        assert cuda.living
+        assert on_gpu(tiny_image()).mask.any(), "it is still open"
+
+
 def test_a_closed_pipeline_says_so(opened: Callable[..., Any]) -> None:
     with opened() as (_, on_gpu, _cuda):
         on_gpu.close()
