@@ -28,9 +28,7 @@ def pipelines(
     """The pipeline on the CPU and on the fake GPU, the fake, and the name of the answer."""
     folder = request.param(tmp_path / "bundle")
     with fake_device(monkeypatch, host_kernels) as (_, cuda, _library):
-        monkeypatch.setattr(
-            onnxruntime_gpu, "import_onnxruntime", lambda: Fake(cuda, ("CUDAExecutionProvider",))
-        )
+        monkeypatch.setattr(onnxruntime_gpu, "import_onnxruntime", lambda: Fake(cuda, ("CUDAExecutionProvider",)))
         with fundusrt.load(folder) as on_cpu, fundusrt.load(folder, device="cuda") as on_gpu:
             yield on_cpu, on_gpu, cuda, ANSWERS[request.param]
         cuda.assert_clean()

@@ -29,7 +29,12 @@ def opened(bundle: Path, host_kernels: Any, tmp_path: Path, monkeypatch: pytest.
 
     @contextmanager
     def made(
-        backend: str = "onnxruntime", providers: Any = None, *, tf32: str = "0", capability: str = "sm90", **runtime: Any
+        backend: str = "onnxruntime",
+        providers: Any = None,
+        *,
+        tf32: str = "0",
+        capability: str = "sm90",
+        **runtime: Any,
     ) -> Iterator[tuple[Any, Fake, Any]]:
         monkeypatch.setenv("FUNDUSRT_CACHE", str(tmp_path / "cache"))
         monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", tf32)

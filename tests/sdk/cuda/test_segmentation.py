@@ -242,6 +242,15 @@ def test_too_little_memory_is_an_error_with_a_remedy(opened: Callable[..., Any])
     assert "lower `lanes` or `batch`" in str(caught.value.fix)
 
 
+def test_a_lane_is_one_thread_s_at_a_time(opened: Callable[..., Any]) -> None:
+    with opened(lanes=3) as (_, on_gpu, cuda):
+        runtime = on_gpu.runtime
+        with runtime.lease() as first, runtime.lease() as second, runtime.lease() as third:
+            assert len({first.lane.handle, second.lane.handle, third.lane.handle}) == 3 == len(cuda.streams)
+        with runtime.lease() as again:
+            assert again in (first, second, third), "made once, used again"
+
+
 def test_nobody_waits_for_ever(opened: Callable[..., Any]) -> None:
     with opened(lanes=1) as (_, on_gpu, _cuda), on_gpu.runtime.lease():
         caught: list[BaseException] = []
