@@ -91,6 +91,18 @@ def test_float32_is_computed_in_float32(opened: Callable[..., Any]) -> None:
         assert all(session.settings["use_tf32"] == "0" for session in fake.sessions)
 
 
+def test_every_lane_computes_the_same_numbers(opened: Callable[..., Any]) -> None:
+    with opened() as (pipeline, _, _cuda):
+        answers: list[Any] = []
+        with pipeline.runtime.lease() as first, pipeline.runtime.lease() as second:
+            for leased in (first, second):
+                network = leased.networks["small"]
+                leased.lane.zero(network.input)
+                network.enqueue()
+                answers.append(leased.lane.download(network.output).copy())
+        assert np.array_equal(*answers)
+
+
 @pytest.mark.parametrize("backend", ["onnxruntime-tensorrt", "onnxruntime-tensorrt-rtx"])
 def test_tf32_that_cannot_be_turned_off_is_refused(backend: str, plugin: Path, opened: Callable[..., Any]) -> None:
     with pytest.raises(BackendUnavailable, match="computed in TF32") as caught, opened(backend, tf32="1"):
