@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from benchmarks.gpu_check.rehearsal import Sizes
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
+TOOLS = ("memcheck", "racecheck")
 
 
 def main() -> None:
@@ -32,13 +34,14 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=540.0, help="Seconds for everything.")
     parser.add_argument("--rehearse", action="store_true", help="Try the check itself on a GPU that is none.")
     options = parser.parse_args()
+    began = time.monotonic()
 
     installed = {} if options.rehearse else provide(options.packages)
     if options.rehearse:
         from benchmarks.gpu_check.rehearsal import rehearsal
 
         with rehearsal() as (device, sizes):
-            sys.exit(_check(device, sizes, options, installed))
+            sys.exit(check(device, sizes, Report(_folder(options.out, device), options.budget, began), installed))
     from benchmarks.gpu_check.rehearsal import FULL
     from fundusrt.cuda.driver import cuda_device
     from fundusrt.errors import FundusRTError
@@ -48,22 +51,28 @@ def main() -> None:
     except FundusRTError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    sys.exit(_check(device, FULL, options, installed))
+    sys.exit(check(device, FULL, Report(_folder(options.out, device), options.budget, began), installed))
 
 
-def _check(device: Any, sizes: Sizes, options: argparse.Namespace, installed: dict[str, str]) -> int:
-    slug = re.sub(r"[^a-z0-9]+", "-", device.gpu.name.lower()).strip("-")
-    report = Report(options.out or RESULTS / slug, options.budget)
+def check(device: Any, sizes: Sizes, report: Report, installed: dict[str, str]) -> int:
+    """Run the sections in order and return the exit code.
+
+    Args:
+        device: the GPU.
+        sizes: how much is done.
+        report: takes the figures.
+        installed: what was installed for the check, and how.
+    """
+    report.end_in_time()
     report.section("machine", lambda: _machine(device, installed))
 
-    from benchmarks.gpu_check.background import sanitizer, tests
-
-    beside = [("tests", tests(sizes.background_s))] if sizes.background_s else []
-    beside += [(tool, sanitizer(tool, sizes.background_s)) for tool in ("memcheck", "racecheck") if sizes.background_s]
-
     from benchmarks.gpu_check import masks, speed, stress
+    from benchmarks.gpu_check.background import GpuTests, Sanitizer
     from fundusrt.bundle import Bundle
 
+    beside: list[tuple[str, GpuTests | Sanitizer]] = []
+    if limit_s := sizes.background_s:
+        beside = [("tests", GpuTests(limit_s)), *((tool, Sanitizer(tool, limit_s)) for tool in TOOLS)]
     found: dict[str, Any] = {}
 
     def networks() -> dict[str, Any]:
@@ -95,8 +104,13 @@ def _check(device: Any, sizes: Sizes, options: argparse.Namespace, installed: di
     report.section("memory", lambda: _memory(found))
     report.write()
     print((report.folder / "gpu_check.md").read_text(encoding="utf-8"))
+    print(f"targets missed: {'; '.join(report.missed) or 'none of those measured'}")
     print(f"failed: {', '.join(report.failed) or 'nothing'}; report in {report.folder}", flush=True)
     return 1 if report.failed else 0
+
+
+def _folder(out: Path | None, device: Any) -> Path:
+    return out or RESULTS / re.sub(r"[^a-z0-9]+", "-", device.gpu.name.lower()).strip("-")
 
 
 def _choose() -> Any:

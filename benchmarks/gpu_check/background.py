@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.gpu_check.report import Skipped
 
-__all__ = ["Background", "sanitizer", "tests"]
+__all__ = ["Background", "GpuTests", "Sanitizer"]
 
 
 class Background(NamedTuple):
@@ -45,7 +45,7 @@ def _start(command: list[str], limit_s: float) -> Background:
     return Background(process, Path(name), time.monotonic(), limit_s)
 
 
-class tests:
+class GpuTests:
     """`pytest tests/gpu`. Third parties are of versions nobody chose, so their warnings are no errors here."""
 
     def __init__(self, limit_s: float) -> None:
@@ -66,7 +66,7 @@ class tests:
         return {"counts": counts, **({"skipped": skips} if skips else {})}
 
 
-class sanitizer:
+class Sanitizer:
     """compute-sanitizer over `sanitized.py`.
 
     Args:

@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmarks.gpu_check.masks import IDENTITY
 from benchmarks.gpu_check.networks import Networks
+from benchmarks.gpu_check.report import at_least, at_most
 from fundusrt.bundle import Bundle
 from fundusrt.cuda import stages
 from fundusrt.cuda.driver import CudaDevice
@@ -28,6 +29,7 @@ __all__ = ["copy_and_kernels", "end_to_end"]
 
 MIN_SHARE_OF_COPY = 0.7
 MAX_SHARE_BESIDE_NETWORKS = 0.15
+_KNOWN, _FOUND = "mask, field of view known", "mask, field of view found"
 _FLUSH_BYTES = 2**28  # more than any GPU's L2 cache
 
 
@@ -85,14 +87,13 @@ def copy_and_kernels(
         lane.close()
         kernels.close()
     fused = next(row for row in rows if row["stage"] == "fuse")
-    best = max(fused["of large copy"], fused["of equal copy"])
     return {
-        "copy of 1 GiB, GB/s read and written": large,
+        f"copy of {copy_bytes / 2**20:g} MiB, GB/s read and written": large,
         "kernels": rows,
-        "target": f"fused post-processing at >= {MIN_SHARE_OF_COPY:.0%} of the copy's bandwidth: "
-        f"{fused['of large copy']:.0%} of the large copy, {fused['of equal copy']:.0%} of one with as many bytes",
-        "target met": bool(fused["of large copy"] >= MIN_SHARE_OF_COPY),
-        "target met beside a copy of as many bytes": bool(best >= MIN_SHARE_OF_COPY),
+        "targets": [
+            at_least(f"fused post-processing, bandwidth {kind}", fused[kind], MIN_SHARE_OF_COPY)
+            for kind in ("of large copy", "of equal copy")
+        ],
     }
 
 
@@ -140,13 +141,20 @@ def _kernels(lane: Lane, manifest: Any, eye: FundusImage, grid: TileGrid, batch:
     fuse = (tiles, p_large, out, height, width, grid_px, grid.tile, large_px, post)
     probability = made("probability", (pixels,), np.float32)
     whole = made("whole", (*large_px, 3))
+    # Ways that this image does not take.
+    plain = spec.model_copy(update={"clahe": None})
+    bilinear = manifest.whole_image.model_copy(update={"interpolation": "bilinear"})
+    multiple = tuple(length // side * side or length for side, length in zip(large_px, (height, width), strict=True))
     found = {
         "to_8_bit": [launches.reduce_16(deep, out, pixels)],
         "channels_differ": [launches.channels_differ(rgb, pixels, flag)],
         "pick_channel": [launches.pick_channel(rgb, out, pixels, 1)],
         "enhance, grey": launches.enhance_grey(src, out, height, width, spec, scratch),
         "enhance, colour": launches.enhance_colour(rgb, out3, height, width, spec, scratch),
+        "enhance, colour, contrast as it is": launches.enhance_colour(rgb, out3, height, width, plain, scratch),
         "shrink_whole": [launches.shrink_whole(src, whole, height, width, 1, manifest.whole_image)],
+        "shrink_whole, by whole factors": [launches.shrink_whole(src, whole, *multiple, 1, manifest.whole_image)],
+        "shrink_whole, bilinear": [launches.shrink_whole(src, whole, height, width, 1, bilinear)],
         f"gather, {batch} tiles": [launches.gather(*cut, table)],
         f"gather, {batch} tiles, fp16": [launches.gather(*cut, half_table, half=True)],
         "check_range": [launches.check_range(tiles, maps.size, flag)],
@@ -184,8 +192,8 @@ def end_to_end(
         manifest: Any = bundle.manifest
         with CudaSegmentationPipeline(manifest, runtime, dict(IDENTITY)) as pipeline:
             ways: dict[str, Callable[[], dict[str, float]]] = {
-                "mask, field of view known": lambda: _masked(pipeline, eye),
-                "mask, field of view found": lambda: _masked(pipeline, eye.pixels),
+                _KNOWN: lambda: _masked(pipeline, eye),
+                _FOUND: lambda: _masked(pipeline, eye.pixels),
                 "result with probability and lesions": lambda: pipeline(eye).timings_ms,
             }
             for way, run in ways.items():
@@ -214,15 +222,20 @@ def end_to_end(
                 parts[f"{way}, batch {batch}"] = median
             with device.current():
                 memory.append(f"batch {batch}: {(before - device.free_memory()[0]) / 2**20:.0f} MiB with one lane used")
-    first = min((row for row in rows if row["way"].endswith("known")), key=lambda row: row["ms"])
+    fastest = [min((row for row in rows if row["way"] == way), key=lambda row: row["ms"]) for way in (_KNOWN, _FOUND)]
     return {
         "image": f"{eye.height} x {eye.width} px, {eye.pixels.dtype}, {rows and len(rows) // 3} batches",
         "ways": rows,
         "stage ms": [{"way": way, **{name: round(ms, 3) for name, ms in part.items()}} for way, part in parts.items()],
         "device memory": memory,
-        "target": f"everything but the networks <= {MAX_SHARE_BESIDE_NETWORKS:.0%}: {first['beside networks']:.1%} "
-        f"of {first['ms']:.1f} ms",
-        "target met": bool(first["beside networks"] <= MAX_SHARE_BESIDE_NETWORKS),
+        "targets": [
+            at_most(
+                f"{row['way']}, {row['ms']:.1f} ms: all but the networks ({networks.used}, batch {row['batch']})",
+                row["beside networks"],
+                MAX_SHARE_BESIDE_NETWORKS,
+            )
+            for row in fastest
+        ],
     }
 
 

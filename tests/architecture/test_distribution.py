@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import subprocess
 import sys
@@ -82,6 +84,15 @@ def test_every_file_of_the_packages_is_in_the_wheel(wheel: zipfile.ZipFile) -> N
     }
     assert sorted(expected - names) == []
     assert len(expected) > 60
+
+
+def test_the_wheel_ships_the_kernels_compiled_and_as_sources(wheel: zipfile.ZipFile) -> None:
+    """Installing needs no CUDA toolkit: the fat binary is there, and it is the one that its record describes."""
+    folder = "fundusrt/kernels"
+    record = json.loads(wheel.read(f"{folder}/fundusrt_cuda13.json"))
+    binary = wheel.read(f"{folder}/fundusrt_cuda13.fatbin")
+    assert hashlib.sha256(binary).hexdigest() == record["fatbin_sha256"]
+    assert {f"{folder}/{name}" for name in ("all.cu", "fuse.cu", "kernels.cuh")} <= set(wheel.namelist())
 
 
 def test_the_wheel_s_metadata(wheel: zipfile.ZipFile) -> None:

@@ -10,18 +10,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from fundusrt.fusion import fuse
 from fundusrt.kernels import launches, tables
 from fundusrt.kernels.launch import Launch
-from fundusrt.manifest import ClaheSpec, PostprocessSpec, PreprocessSpec
+from fundusrt.manifest import ClaheSpec, PostprocessSpec, PreprocessSpec, WholeImageSpec
 from fundusrt.preprocess import gamma_table, to_8_bit
 from fundusrt.tiling import TileGrid
 from tests.kernels.host_kernels import HostKernels, HostMemory, address
 
 SIDE = 50_000  # SIDE squared is above 2^31, and so is every last row of tiles
+COLOUR_SIDE = 27_000  # three times its square is
 FAR = 2**31 + 1000
 
 
@@ -58,6 +60,87 @@ def test_one_channel(kernels: HostKernels, sparse: Any) -> None:
     np.testing.assert_array_equal(made[-8:], np.arange(8) + 100)
 
 
+def test_one_coloured_pixel(kernels: HostKernels, sparse: Any, memory: HostMemory) -> None:
+    """The last step of the loop, by a grid that has a thread for each pixel."""
+    source, flag = sparse((FAR // 3, 3), np.uint8), memory.empty((1,), np.uint32)
+    flag[0] = 0
+    launch = launches.channels_differ(address(source), FAR // 3, address(flag))
+    last = replace(launch, grid=(-(-(FAR // 3) // 256), 1, 1))
+    kernels.run(last, last_blocks(last))
+    assert flag[0] == 0
+    source[-1, 2] = 1
+    kernels.run(last, last_blocks(last))
+    assert flag[0] == 1
+
+
+def test_counting(kernels: HostKernels, sparse: Any, memory: HostMemory) -> None:
+    """One tile of CLAHE, the whole image; a run of 16 pixels a thread."""
+    source, histogram = sparse((SIDE, SIDE), np.uint8), memory.empty((256,), np.uint32)
+    histogram[...] = 0
+    scratch = launches.EnhanceScratch(gamma=16, histograms=address(histogram), luts=16)
+    spec = PreprocessSpec(clahe=ClaheSpec(grid=1))
+    launch = launches.enhance_grey(address(source), 16, SIDE, SIDE, spec, scratch)[0]
+    jobs = SIDE * (SIDE // 16)
+    last = replace(launch, grid=(-(-jobs // 256), 1, 1))
+    counted = 16 * ((jobs - 1) % 256 + 1)  # pixels of the last block, all in the last row
+    source[-1, -counted:] = np.arange(counted) % 251
+    kernels.run(last, last_blocks(last))
+    np.testing.assert_array_equal(histogram, np.bincount(np.arange(counted) % 251, minlength=256))
+
+
+def colours(sparse: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A colour image of more than 2^31 bytes, one to write, and the last 64 pixels of the first."""
+    source, made = (sparse((COLOUR_SIDE, COLOUR_SIDE, 3), np.uint8) for _ in range(2))
+    source[-1, -64:] = np.random.default_rng(6).integers(0, 256, (64, 3), dtype=np.uint8)
+    return source, made, np.array(source[-1:, -64:])
+
+
+def test_colours_to_lab(kernels: HostKernels, sparse: Any, memory: HostMemory) -> None:
+    source, lab, corner = colours(sparse)
+    scratch = launches.EnhanceScratch(gamma=16, lab=address(lab), lab_tables=memory.copy(tables.lab()))
+    launch = launches.enhance_colour(address(source), 16, COLOUR_SIDE, COLOUR_SIDE, PreprocessSpec(), scratch)[0]
+    kernels.run(launch, last_blocks(launch))
+    np.testing.assert_array_equal(lab[-1:, -64:], cv2.cvtColor(corner, cv2.COLOR_RGB2LAB))
+
+
+@pytest.mark.parametrize("clahe", [None, ClaheSpec(grid=1)])
+def test_colours_enhanced(kernels: HostKernels, sparse: Any, memory: HostMemory, clahe: ClaheSpec | None) -> None:
+    """The last kernel of either way, with a table that leaves the lightness as it is."""
+    source, made, corner = colours(sparse)
+    spec = PreprocessSpec(clahe=clahe)
+    scratch = launches.EnhanceScratch(
+        gamma=memory.copy(gamma_table(spec.gamma)), luts=memory.copy(np.arange(256, dtype=np.uint8)),
+        lab=address(source), lab_tables=memory.copy(tables.lab()),
+    )  # fmt: skip
+    launch = launches.enhance_colour(address(source), address(made), COLOUR_SIDE, COLOUR_SIDE, spec, scratch)[-1]
+    kernels.run(launch, last_blocks(launch))
+    rgb = corner if clahe is None else cv2.cvtColor(corner, cv2.COLOR_LAB2RGB)
+    np.testing.assert_array_equal(made[-1:, -64:], gamma_table(spec.gamma)[rgb])
+
+
+@pytest.mark.parametrize(
+    ("side", "interpolation", "kernel"),
+    [
+        (SIDE, "area", "frt_shrink_blocks"),
+        (SIDE + 1, "area", "frt_shrink_area"),
+        (SIDE, "bilinear", "frt_resize_linear"),
+    ],
+)
+def test_shrinking(
+    kernels: HostKernels, sparse: Any, memory: HostMemory, side: int, interpolation: Any, kernel: str
+) -> None:
+    """The last pixels of the small image, from a corner of one shade."""
+    size, shade = 500, 77
+    source, made = sparse((side, side), np.uint8), memory.empty((size, size), np.uint8)
+    source[-300:, -1000:] = shade
+    spec = WholeImageSpec(size=size, interpolation=interpolation)
+    launch = launches.shrink_whole(address(source), address(made), side, side, 1, spec)
+    assert launch.kernel == kernel
+    kernels.run(launch, last_blocks(launch))
+    np.testing.assert_array_equal(made[-1, -9:], shade)
+    assert made[-1, -12] == 0
+
+
 def test_contrast(kernels: HostKernels, sparse: Any, memory: HostMemory) -> None:
     """The last row, one table everywhere: what comes out is the table's value through gamma, inside the field."""
     source, made = sparse((SIDE, SIDE), np.uint8), sparse((SIDE, SIDE), np.uint8)
@@ -77,16 +160,17 @@ def test_contrast(kernels: HostKernels, sparse: Any, memory: HostMemory) -> None
     np.testing.assert_array_equal(made[-1, -64:], expected)
 
 
-def test_tiles(kernels: HostKernels, sparse: Any, memory: HostMemory) -> None:
+@pytest.mark.parametrize("half", [False, True])
+def test_tiles(kernels: HostKernels, sparse: Any, memory: HostMemory, half: bool) -> None:
     """The last tile of an image of its own size, into the last place of a batch."""
     tile = 500
     source, spec = sparse((SIDE, SIDE), np.uint8), PreprocessSpec(channels=1)
     corner = np.random.default_rng(1).integers(0, 256, (8, tile), dtype=np.uint8)
     source[-8:, -tile:] = corner
-    out, table = memory.empty((1, 1, tile, tile), np.float32), tables.normalisation(spec)
-    last = (SIDE // tile) ** 2 - 1
+    out = memory.empty((1, 1, tile, tile), np.float16 if half else np.float32)
+    table, last = tables.normalisation(spec, half=half), (SIDE // tile) ** 2 - 1
     launch = launches.gather(
-        address(source), address(out), SIDE, SIDE, 1, (SIDE, SIDE), tile, last, 1, spec, memory.copy(table)
+        address(source), address(out), SIDE, SIDE, 1, (SIDE, SIDE), tile, last, 1, spec, memory.copy(table), half=half
     )
     kernels.run(launch)
     np.testing.assert_array_equal(out[0, 0, -8:], table[0][corner])

@@ -62,6 +62,39 @@ def test_each_launch_fits_its_kernel_s_signature(kernels: HostKernels) -> None:
                 kernels.run(replace(launch, arguments=changed), nothing)
 
 
+def test_kernels_allocate_nothing_and_wait_for_nothing() -> None:
+    """Nor do they need more than plain C++: the same sources are C++'s, without PyTorch, TensorRT or a library."""
+    source = "".join(re.sub(r"//.*", "", path.read_text()) for path in sorted(SOURCES.glob("*.cu*")))
+    forbidden = r"\b(?:malloc|free|new|delete|printf|cuda[A-Z]\w*|\w*Synchronize|__threadfence\w*|std::\w+)\b"
+    assert re.findall(forbidden, source) == []
+    assert re.findall(r"extern\s+__shared__", source) == []
+    assert set(re.findall(r"#include (\S+)", source)) - {f'"{path.name}"' for path in SOURCES.glob("*.cu*")} == {
+        "<cstdint>"
+    }
+    # Of whole numbers alone: the host build has no others.
+    assert set(re.findall(r"\batomic\w+", source)) == {"atomicAdd", "atomicOr"}
+
+
+def test_sizes_are_64_bits() -> None:
+    """What is 32 bits is a choice or a small count: rows are those of a block."""
+    header = re.sub(r"//.*", "", (SOURCES / "kernels.cuh").read_text())
+    small = set(re.findall(r"\bint32_t (\w+)", header))
+    assert small == {
+        "by_area",
+        "channel",
+        "channels",
+        "clip_limit",
+        "grid",
+        "order",
+        "planes",
+        "refine",
+        "rows",
+        "stride",
+    }
+    sizes = {"height", "width", "tile", "count", "pixels", "first"}
+    assert sizes <= set(re.findall(r"\bint64_t (\w+)", header))
+
+
 def test_grids_and_blocks_are_within_what_cuda_allows() -> None:
     for launch in every_launch():
         assert all(count >= 1 for count in (*launch.grid, *launch.block))

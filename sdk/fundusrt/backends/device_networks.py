@@ -67,7 +67,7 @@ def _onnxruntime(backend: str, device: CudaDevice, bundle: Bundle, batch: int | 
             spec,
             GPU_PROVIDERS[backend],
             batch=(batch or DEFAULT_BATCH) if several else 1,
-            ordinal=device.ordinal,
+            device=device,
             source=f"{bundle.source}, network {name!r}",
             engine_folder=default_engine_folder().with_name(backend),
         )

@@ -1,11 +1,13 @@
 """ONNX Runtime's GPU providers with device I/O binding: exactly the provider asked for, or an error.
 
 ONNX Runtime would otherwise go on with the CPU where a provider does not load, and give it the nodes a provider does
-not take; both are turned off, and what a session says it runs on is looked at.
+not take; both are turned off, and what a session says it runs on is looked at. The TensorRT providers would compute
+float32 in TF32 and have no option against it (microsoft/onnxruntime#26029): only the environment turns it off.
 """
 
 from __future__ import annotations
 
+import os
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import numpy as np
 from fundusrt.backends.gpu_providers import Provider
 from fundusrt.backends.onnxruntime import import_onnxruntime
 from fundusrt.cuda.arrays import DeviceArray
+from fundusrt.cuda.driver import CudaDevice
 from fundusrt.cuda.lane import Lane
 from fundusrt.cuda.network import ManifestTensors
 from fundusrt.engine_folder import private_folder
@@ -23,6 +26,7 @@ from fundusrt.manifest import NetworkSpec
 
 __all__ = ["OnnxRuntimeNetwork"]
 
+_NO_TF32 = "NVIDIA_TF32_OVERRIDE"  # read by NVIDIA's libraries: "0" turns TF32 off in the whole process
 _PLUGINS: dict[str, str] = {"NvTensorRTRTXExecutionProvider": "onnxruntime-ep-nv-tensorrt-rtx"}
 
 
@@ -34,12 +38,12 @@ class OnnxRuntimeNetwork(ManifestTensors):
         spec: what the manifest says of the network.
         provider: the provider.
         batch: images of one run.
-        ordinal: index of the GPU.
+        device: the GPU.
         source: name of the network, for messages.
         engine_folder: where the TensorRT providers keep what they compile; made, and this user's alone.
 
     Raises:
-        BackendUnavailable: onnxruntime or the provider is missing.
+        BackendUnavailable: onnxruntime or the provider is missing, or the provider would compute in TF32.
     """
 
     def __init__(
@@ -49,7 +53,7 @@ class OnnxRuntimeNetwork(ManifestTensors):
         provider: Provider,
         *,
         batch: int,
-        ordinal: int,
+        device: CudaDevice,
         source: str,
         engine_folder: Path,
     ) -> None:
@@ -58,7 +62,7 @@ class OnnxRuntimeNetwork(ManifestTensors):
         self._spec = spec
         self._provider: Provider = provider
         self._batch = batch
-        self._ordinal = ordinal
+        self._ordinal = device.ordinal
         self._source = source
         self._engine_folder = engine_folder
         if provider in _PLUGINS:
@@ -71,6 +75,8 @@ class OnnxRuntimeNetwork(ManifestTensors):
                 expected=provider,
                 fix=_install(provider),
             )
+        if provider != "CUDAExecutionProvider":
+            _refuse_tf32(provider, device)
 
     @property
     def name(self) -> str:
@@ -160,6 +166,9 @@ class OnnxRuntimeNetwork(ManifestTensors):
                 "has_user_compute_stream": "1",
                 "arena_extend_strategy": "kSameAsRequested",
                 "use_tf32": "0",
+                # By rule, not by timing: lanes have sessions of their own, which must compute the same numbers
+                # (microsoft/onnxruntime#19822).
+                "cudnn_conv_algo_search": "HEURISTIC",
                 "enable_cuda_graph": switch,
             }
         folder = str(private_folder(self._engine_folder))
@@ -256,6 +265,18 @@ def _register_plugin(ort: Any, provider: str) -> None:
                         provider, got=_one_line(error), expected="its library loaded", fix="run `fundusrt doctor`"
                     ) from error
                 return
+
+
+def _refuse_tf32(provider: str, device: CudaDevice) -> None:
+    """Refuse a GPU that has TF32 (compute capability 8.0 on) unless the environment turns it off."""
+    if int(device.gpu.capability[2:]) < 80 or os.environ.get(_NO_TF32) == "0":
+        return
+    raise BackendUnavailable(
+        f"{provider} on {device.gpu.name}",
+        got="float32 computed in TF32, which the certificate did not measure and the provider has no option against",
+        expected=f"{_NO_TF32}=0 in the environment",
+        fix=f"set {_NO_TF32}=0 before the process starts, or pass backend='tensorrt' or 'onnxruntime'",
+    )
 
 
 def _install(provider: str) -> str:

@@ -114,14 +114,25 @@ class CudaRuntime:
             on_cpu=on_cpu,
         )
 
-    def close(self) -> None:
-        """Wait for the lanes that are leased, then free everything; running afterwards is an error."""
+    def close(self, wait_s: float = _WAIT_S) -> None:
+        """Wait for the lanes that are leased, then free everything; running afterwards is an error.
+
+        Raises:
+            BackendUnavailable: a lane did not come back in time. Nothing is freed, since work may use it.
+        """
         with self._change:
             if self._closed:
                 return
             self._closed = True
             self._change.notify_all()
-            self._change.wait_for(lambda: len(self._free) == len(self._made), _WAIT_S)
+            if not self._change.wait_for(lambda: len(self._free) == len(self._made), wait_s):
+                self._closed = False
+                raise BackendUnavailable(
+                    "GPU pipeline",
+                    got=f"close() with {len(self._made) - len(self._free)} lanes in use for {wait_s:g} s",
+                    expected="every call to have returned",
+                    fix="close it after the threads that call it",
+                )
         with self.device.current():
             self._release()
 

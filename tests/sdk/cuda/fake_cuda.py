@@ -1,14 +1,16 @@
-"""A GPU without a GPU: what this project uses of `pycuda.driver` and of the driver's library, made stricter.
+"""A GPU without a GPU: what this project uses of `pycuda.driver`, made stricter.
 
 Device memory is the host's, kept apart by a registry. Nothing that is enqueued happens before its stream is waited for,
 so memory that is freed or written over too early shows. A call without a current context, an address that no living
-allocation holds, work while a graph is captured, and a context popped too often raise.
+allocation holds, a copy from or to memory that is not pinned, work while a graph is captured, and a context popped too
+often raise.
 """
 
 from __future__ import annotations
 
 import ctypes
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -42,6 +44,7 @@ class FakeCuda:
         self.dead: list[Any] = []  # memory that was freed is not given out again
         self.streams: dict[int, Any] = {}
         self.contexts: list[Any] = []
+        self.pinned: list[weakref.ref[Any]] = []
         self.uploaded = self.downloaded = 0
         self.peak = 0
         self.started = False
@@ -207,13 +210,22 @@ class FakeCuda:
 
     def pagelocked_empty(self, shape: Any, dtype: Any) -> Any:
         self.current()
-        return np.empty(shape, dtype)
+        made = np.empty(shape, dtype)
+        self.pinned.append(weakref.ref(made))
+        return made
+
+    def must_be_pinned(self, array: Any) -> None:
+        """Raise for a host array whose copies the driver would not run beside anything else."""
+        owner = array if array.base is None else array.base
+        if not any(kept() is owner for kept in self.pinned):
+            raise CudaError("an asynchronous copy of memory that is not pinned")
 
     def memcpy_htod_async(self, target: int, source: Any, stream: Any) -> None:
         def work() -> None:
             self.check(target, source.nbytes)
             ctypes.memmove(target, source.ctypes.data, source.nbytes)
 
+        self.must_be_pinned(source)
         self.uploaded += source.nbytes
         stream.enqueue(work)
 
@@ -222,6 +234,7 @@ class FakeCuda:
             self.check(source, target.nbytes)
             ctypes.memmove(target.ctypes.data, source, target.nbytes)
 
+        self.must_be_pinned(target)
         self.downloaded += target.nbytes
         stream.enqueue(work)
 
@@ -247,64 +260,3 @@ class FakeCuda:
             assert not self.living, f"{len(self.living)} allocations were not freed"
             assert self.modules == 0, "the kernels were not unloaded"
         assert not any(stream.pending for stream in self.streams.values()), "work was never waited for"
-
-
-class FakeDriver:
-    """Plays the driver's library: the functions by which graphs are captured and launched.
-
-    Args:
-        cuda: the same GPU.
-        refuse: name of a function that fails.
-    """
-
-    def __init__(self, cuda: FakeCuda, refuse: str | None = None) -> None:
-        self.cuda, self.refuse = cuda, refuse
-        self.graphs: dict[int, list[Callable[[], None]]] = {}
-        self.executables: dict[int, list[Callable[[], None]]] = {}
-        self.launches = 0
-
-    def cuStreamBeginCapture_v2(self, stream: Any, mode: int) -> int:
-        assert mode == 1, "other threads would be stopped from allocating"
-        if self.refuse == "cuStreamBeginCapture_v2":
-            return 900
-        found = self.cuda.streams[stream.value]
-        assert not found.pending, "captured while work was pending"
-        found.capturing, found.broken = [], False
-        return 0
-
-    def cuStreamEndCapture(self, stream: Any, graph: Any) -> int:
-        found = self.cuda.streams[stream.value]
-        if found.capturing is None:
-            return 901
-        recorded, found.capturing = found.capturing, None
-        if found.broken or self.refuse == "cuStreamEndCapture":
-            return 901
-        graph._obj.value = 1 + len(self.graphs)
-        self.graphs[graph._obj.value] = recorded
-        return 0
-
-    def cuGraphInstantiateWithFlags(self, executable: Any, graph: Any, flags: Any) -> int:
-        if self.refuse == "cuGraphInstantiateWithFlags":
-            return 801
-        executable._obj.value = 10_000 + len(self.executables)
-        self.executables[executable._obj.value] = list(self.graphs[graph.value])
-        return 0
-
-    def cuGraphLaunch(self, executable: Any, stream: Any) -> int:
-        if executable.value not in self.executables:
-            return 400
-        self.launches += 1
-        for work in self.executables[executable.value]:
-            getattr(work, "began", lambda: None)()
-            self.cuda.streams[stream.value].enqueue(work)
-        return 0
-
-    def cuGraphDestroy(self, graph: Any) -> int:
-        self.graphs.pop(graph.value)
-        self.graphs[-graph.value] = []  # keeps the numbers apart
-        return 0
-
-    def cuGraphExecDestroy(self, executable: Any) -> int:
-        self.executables.pop(executable.value)
-        self.executables[-executable.value] = []
-        return 0

@@ -14,7 +14,8 @@ from fundusrt.cuda import driver, graph
 from fundusrt.cuda.driver import CudaDevice
 from fundusrt.kernels.launch import Launch
 from tests.kernels.host_kernels import HostKernels
-from tests.sdk.cuda.fake_cuda import FakeCuda, FakeDriver
+from tests.sdk.cuda.fake_cuda import FakeCuda
+from tests.sdk.cuda.fake_driver import FakeDriver
 
 
 def host_runner(library: Path) -> Any:

@@ -15,6 +15,7 @@ import fundusrt
 from fundusrt.backends import onnxruntime_gpu
 from fundusrt.backends.gpu_providers import GPU_PROVIDERS
 from fundusrt.errors import BackendUnavailable
+from fundusrt.nvidia_driver import Gpu
 from fundusrt.testing import tiny_image
 from tests.sdk.cuda.fake_device import fake_device
 from tests.sdk.cuda.fake_onnxruntime import Fake
@@ -27,9 +28,18 @@ def opened(bundle: Path, host_kernels: Any, tmp_path: Path, monkeypatch: pytest.
     """Load the bundle on a machine with a fake GPU and a fake ONNX Runtime."""
 
     @contextmanager
-    def made(backend: str = "onnxruntime", providers: Any = None, **runtime: Any) -> Iterator[tuple[Any, Fake, Any]]:
+    def made(
+        backend: str = "onnxruntime",
+        providers: Any = None,
+        *,
+        tf32: str = "0",
+        capability: str = "sm90",
+        **runtime: Any,
+    ) -> Iterator[tuple[Any, Fake, Any]]:
         monkeypatch.setenv("FUNDUSRT_CACHE", str(tmp_path / "cache"))
-        with fake_device(monkeypatch, host_kernels) as (_, cuda, _library):
+        monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", tf32)
+        with fake_device(monkeypatch, host_kernels) as (device, cuda, _library):
+            device.gpu = Gpu("Fake GPU", capability)
             providers = (GPU_PROVIDERS[backend],) if providers is None else providers
             fake = Fake(cuda, () if RTX in providers else providers, **runtime)
             monkeypatch.setattr(onnxruntime_gpu, "import_onnxruntime", lambda: fake)
@@ -79,6 +89,32 @@ def test_the_provider_asked_for_runs(backend: str, bundle: Path, opened: Callabl
 def test_float32_is_computed_in_float32(opened: Callable[..., Any]) -> None:
     with opened() as (_, fake, _cuda):
         assert all(session.settings["use_tf32"] == "0" for session in fake.sessions)
+
+
+def test_every_lane_computes_the_same_numbers(opened: Callable[..., Any]) -> None:
+    with opened() as (pipeline, _, _cuda):
+        answers: list[Any] = []
+        with pipeline.runtime.lease() as first, pipeline.runtime.lease() as second:
+            for leased in (first, second):
+                network = leased.networks["small"]
+                leased.lane.zero(network.input)
+                network.enqueue()
+                answers.append(leased.lane.download(network.output).copy())
+        assert np.array_equal(*answers)
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime-tensorrt", "onnxruntime-tensorrt-rtx"])
+def test_tf32_that_cannot_be_turned_off_is_refused(backend: str, plugin: Path, opened: Callable[..., Any]) -> None:
+    with pytest.raises(BackendUnavailable, match="computed in TF32") as caught, opened(backend, tf32="1"):
+        pass
+    assert "set NVIDIA_TF32_OVERRIDE=0" in str(caught.value.fix)
+    with opened(backend, tf32="1", capability="sm75") as (pipeline, _, _cuda):
+        assert pipeline(tiny_image()).mask.any(), "a GPU without TF32 needs nothing turned off"
+
+
+def test_the_cuda_provider_turns_it_off_by_itself(opened: Callable[..., Any]) -> None:
+    with opened(tf32="1") as (pipeline, _, _cuda):
+        assert pipeline(tiny_image()).mask.any()
 
 
 def test_tensorrts_shapes_are_fixed_and_its_folder_is_private(opened: Callable[..., Any], tmp_path: Path) -> None:

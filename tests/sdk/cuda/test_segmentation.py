@@ -242,6 +242,15 @@ def test_too_little_memory_is_an_error_with_a_remedy(opened: Callable[..., Any])
     assert "lower `lanes` or `batch`" in str(caught.value.fix)
 
 
+def test_a_lane_is_one_thread_s_at_a_time(opened: Callable[..., Any]) -> None:
+    with opened(lanes=3) as (_, on_gpu, cuda):
+        runtime = on_gpu.runtime
+        with runtime.lease() as first, runtime.lease() as second, runtime.lease() as third:
+            assert len({first.lane.handle, second.lane.handle, third.lane.handle}) == 3 == len(cuda.streams)
+        with runtime.lease() as again:
+            assert again in (first, second, third), "made once, used again"
+
+
 def test_nobody_waits_for_ever(opened: Callable[..., Any]) -> None:
     with opened(lanes=1) as (_, on_gpu, _cuda), on_gpu.runtime.lease():
         caught: list[BaseException] = []
@@ -257,6 +266,17 @@ def test_nobody_waits_for_ever(opened: Callable[..., Any]) -> None:
         thread.start()
         thread.join(10)
         assert "no lane free within 0.05 s" in str(caught[0])
+
+
+def test_memory_in_use_is_not_freed(opened: Callable[..., Any]) -> None:
+    with opened(lanes=2) as (_, on_gpu, cuda):
+        with on_gpu.runtime.lease() as leased:
+            (sent,) = leased.lane.upload("image", np.arange(10, dtype=np.uint8))
+            with pytest.raises(BackendUnavailable, match=r"close\(\) with 1 lanes in use for 0\.05 s"):
+                on_gpu.runtime.close(0.05)
+            assert np.array_equal(leased.lane.download(sent), np.arange(10))
+        assert cuda.living
+        assert on_gpu(tiny_image()).mask.any(), "it is still open"
 
 
 def test_a_closed_pipeline_says_so(opened: Callable[..., Any]) -> None:

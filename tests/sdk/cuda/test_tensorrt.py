@@ -1,14 +1,10 @@
-"""Engines of the cache, run by the recorded fake of each release: the answers, what is refused, and faults in the order
-of calls, each of which the fake catches."""
+"""Engines of the cache, run by the recorded fake of each release: the answers, and what is refused."""
 
 from __future__ import annotations
 
 import enum
-import gc
-import re
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,71 +12,14 @@ import numpy as np
 import pytest
 
 import fundusrt
-from fundusrt.backends import tensorrt as backend
-from fundusrt.bundle import Bundle
-from fundusrt.cuda.graph import StreamGraph
-from fundusrt.cuda.lane import Lane
-from fundusrt.cuda.runtime import CudaRuntime
-from fundusrt.engine_cache import EngineCache
-from fundusrt.engine_identity import BatchRange, EngineOptions
 from fundusrt.errors import BackendUnavailable, EngineMismatch
 from fundusrt.nvidia_driver import Gpu
-from fundusrt.tensorrt_flavour import TensorRT, tensorrt_of
+from fundusrt.tensorrt_flavour import TensorRT
 from fundusrt.testing import tiny_image
-from fundusrt_export.engines.bundle_build import BuildRequest, build_bundle
-from fundusrt_export.engines.gpu_targets import GpuTarget
-from tests.export.engines.fake_tensorrt import RELEASES, fake_tensorrt
-from tests.sdk.cuda.fake_device import fake_device
+from tests.export.engines.fake_tensorrt import RELEASES
+from tests.sdk.cuda.engine_bench import Bench, bench
 
-GPU = Gpu("Fake GPU", "sm90")
-
-
-class Bench:
-    """A fake GPU, a fake TensorRT and a cache of engines; `load` as a user would."""
-
-    def __init__(self, bundle: Path, trt: Any, device: Any, cuda: Any, libcuda: Any, patch: Any) -> None:
-        self.bundle, self.trt, self.device, self.cuda, self.libcuda, self.patch = (
-            bundle,
-            trt,
-            device,
-            cuda,
-            libcuda,
-            patch,
-        )
-        self.tensorrt: TensorRT = tensorrt_of(trt, "tensorrt")
-
-    def build(self, batch: str = "1,3,3", **options: Any) -> None:
-        request = BuildRequest(batch=BatchRange.parse(batch), options=EngineOptions(**options))
-        self.trt.gpu = None  # the builder needs no context of ours
-        build_bundle(Bundle.open(self.bundle), self.tensorrt, [GpuTarget(GPU, None)], EngineCache(), request)
-        self.trt.gpu = self.cuda
-
-    def load(self, name: str = "tensorrt", **options: Any) -> Any:
-        self.trt.gpu = self.cuda
-        return fundusrt.load(self.bundle, backend=name, device="cuda", **options)
-
-    def clean(self) -> None:
-        """Assert that everything went in the right order."""
-        gc.collect()
-        assert self.trt.misuse == []
-        self.cuda.assert_clean()
-
-
-@pytest.fixture
-def bench(bundle: Path, host_kernels: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    @contextmanager
-    def made(release: str = "v11.1", refuse: str | None = None, memory: int = 2**40) -> Iterator[Bench]:
-        trt = fake_tensorrt(release)
-        monkeypatch.setenv("FUNDUSRT_CACHE", str(tmp_path))
-        monkeypatch.setattr(
-            "fundusrt.backends.device_networks.import_tensorrt", lambda flavour: tensorrt_of(trt, flavour)
-        )
-        lean = TensorRT("tensorrt", trt.__version__, trt, lean=True)
-        monkeypatch.setattr("fundusrt.backends.device_networks.import_tensorrt_lean", lambda: lean)
-        with fake_device(monkeypatch, host_kernels, refuse=refuse, memory=memory) as (device, cuda, library):
-            yield Bench(bundle, trt, device, cuda, library, monkeypatch)
-
-    return made
+__all__ = ["bench"]
 
 
 def same(bench: Bench, pipeline: Any, pixels: Any) -> Any:
@@ -285,97 +224,6 @@ def test_tensorrt_rtx_captures_by_itself_and_keeps_what_it_compiled(bench: Calla
         with here.load("tensorrt-rtx", lanes=1):
             assert "read" not in seen, "a changed file was given to the library"
         here.clean()
-
-
-def unwarmed(bound: Any, *, captured_by_itself: bool) -> None:
-    bound._graph = StreamGraph.capture(bound._lane.handle, bound._execute)
-
-
-def shared_context(network: Any, lane: Any) -> Any:
-    """The first lane's context for every lane."""
-    if not hasattr(network, "_shared"):
-        network._shared = BIND(network, lane)
-        return network._shared
-    first = network._shared
-    arrays = [
-        lane.array(name, array.shape, array.dtype) for name, array in (("in", first.input), ("out", first.output))
-    ]
-    return backend.BoundEngine(network, lane, first._context, *arrays)
-
-
-def engine_first(runtime: Any) -> None:
-    """The engines before their contexts."""
-    with runtime.device.current():
-        for network in runtime.networks.values():
-            network.close()
-    CLOSE(runtime)
-
-
-def without_context(bound: Any) -> None:
-    """After the CUDA context was popped."""
-    stack = bound._lane.device.cuda.stack()
-    kept, stack[:] = list(stack), []
-    try:
-        BOUND_CLOSE(bound)
-    finally:
-        stack[:] = kept
-
-
-def no_addresses(context: Any, name: str, memory: int) -> bool:
-    return True
-
-
-def no_shape(context: Any, name: str, shape: Any) -> bool:
-    return True
-
-
-BIND = backend.TensorRTNetwork.bind
-CLOSE = CudaRuntime.close
-BOUND_CLOSE = backend.BoundEngine.close
-FAULTS: dict[str, tuple[str, str, Any, str]] = {
-    "captured before it ran": ("session", "BoundEngine.warm_up", unwarmed, "Capture"),
-    "one context on two lanes": ("session", "TensorRTNetwork.bind", shared_context, "two threads or streams"),
-    "engine freed before its contexts": ("runtime", "close", engine_first, "engine freed before its contexts"),
-    "context freed without a CUDA context": ("session", "BoundEngine.close", without_context, "without a CUDA context"),
-    "no address": ("context", "set_tensor_address", no_addresses, "no address for"),
-    "no input shape": ("context", "set_input_shape", no_shape, "no shape for|not specified"),
-    "the default stream": ("lane", "handle", property(lambda lane: 0), "default stream"),
-    "not waited for": ("lane", "synchronize", lambda lane: None, "differs|left|waited|not ready|broadcast|freed"),
-}
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_in_the_order_of_calls_is_caught(fault: str, bench: Callable[..., Any]) -> None:
-    where, name, planted, message = FAULTS[fault]
-    with bench() as here:
-        here.build()
-        owners = {"session": backend, "runtime": CudaRuntime, "context": here.trt.IExecutionContext, "lane": Lane}
-        target: Any = owners[where]
-        for part in name.split(".")[:-1]:
-            target = getattr(target, part)
-        caught: list[str] = []
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(target, name.rpartition(".")[2], planted)
-            try:
-                with here.load(lanes=2) as pipeline:
-                    with pipeline.runtime.lease() as first, pipeline.runtime.lease() as second:
-                        first.networks["small"].enqueue()
-                        second.networks["small"].enqueue()
-                    made = pipeline(tiny_image())
-                with fundusrt.load(here.bundle) as on_cpu:
-                    if not np.array_equal(made.mask, on_cpu(tiny_image()).mask):
-                        caught.append("the answer differs")
-            except Exception as error:
-                caught.append(str(error))
-            gc.collect()
-        caught += here.trt.misuse
-        try:
-            here.cuda.assert_clean()
-        except AssertionError as error:
-            caught.append(str(error))
-        assert any(re.search(message, each) for each in caught), caught
-        for stack in here.cuda.stacks.values():
-            stack.clear()
 
 
 def test_closed_is_closed(bench: Callable[..., Any]) -> None:
