@@ -145,9 +145,11 @@ def _quantisers(record: Record) -> str:
     lines = [
         f"## Whose int8: `{bundle['name']}` {bundle['version']}, {record['images']} images",
         "",
-        "Each quantiser by its own choice of nodes, after the same windows, nothing put back; judged in ONNX Runtime on",
-        "the images held out. Times as above; those of OpenVINO say nothing of its answers, which are not always the",
-        "file's ([decision 11](decisions/0011-openvino.md)). `python -m benchmarks.quantisers`.",
+        "Each quantiser by its own choice of nodes, after the same windows, nothing put back; judged in ONNX Runtime",
+        "on the images held out. OpenVINO's times say nothing of its answers, which are not always the file's",
+        "([decision 11](decisions/0011-openvino.md)). "
+        + ", ".join(f"{name} {version}" for name, version in record["quantisers"].items())
+        + "; `python -m benchmarks.quantisers`.",
         "",
         *_head("network", "quantiser", "MB", "convolutions that read int8", "figure", "limit", "99.9th percentile",
                "ONNX Runtime, fp32 = 1", "OpenVINO, fp32 = 1", "seconds to make"),

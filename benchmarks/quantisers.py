@@ -20,6 +20,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +74,16 @@ def main() -> None:
             "images": options.most,
             "rounds": options.rounds,
             "threads": options.threads,
+            "quantisers": installed("onnxruntime", "nvidia-modelopt", "nncf"),
             "rows": rows,
         },
     )
     print(f"written to {path}")
+
+
+def installed(*names: str) -> dict[str, str]:
+    """Return the versions of the packages that are installed."""
+    return {each.metadata["Name"]: each.version for name in names for each in metadata.Distribution.discover(name=name)}
 
 
 def windows(bundle: Bundle, name: str, options: argparse.Namespace) -> tuple[Array, Array]:
