@@ -55,6 +55,8 @@ def page(results: Path) -> str:
     parts = [HEAD.format(folder=results.name, cpu=machine["cpu"], cores=machine["cores"])]
     parts += [_files(records), _fastest(records)]
     parts += [_ladder(name, record) for name, record in records.items()]
+    quantisers = [json.loads(path.read_text()) for path in sorted(results.glob("quantisers_*.json"))]
+    parts += [_quantisers(record) for record in quantisers]
     parts.append(_passes(passes))
     return "\n".join(parts)
 
@@ -135,6 +137,39 @@ def _ladder(name: str, record: Record) -> str:
         limit = f"{_SIGNS[each['bound']]} {each['limit']:g}"
         rung = f"{each['rung']} `{each['name']}`".strip()
         lines.append(_line(rung, figure, f"{each['value']:.6g}" + ("" if each["holds"] else " DOES NOT HOLD"), limit))
+    return "\n".join([*lines, ""])
+
+
+def _quantisers(record: Record) -> str:
+    bundle = record["bundle"]
+    lines = [
+        f"## Whose int8: `{bundle['name']}` {bundle['version']}, {record['images']} images",
+        "",
+        "Each quantiser by its own choice of nodes, after the same windows, nothing put back; judged in ONNX Runtime",
+        "on the images held out. OpenVINO's times say nothing of its answers, which are not always the file's",
+        "([decision 11](decisions/0011-openvino.md)). "
+        + ", ".join(f"{name} {version}" for name, version in record["quantisers"].items())
+        + "; `python -m benchmarks.quantisers`.",
+        "",
+        *_head("network", "quantiser", "MB", "convolutions that read int8", "figure", "limit", "99.9th percentile",
+               "ONNX Runtime, fp32 = 1", "OpenVINO, fp32 = 1", "seconds to make"),
+    ]  # fmt: skip
+    for row in record["rows"]:
+        if "error" in row:
+            lines.append(_line(row["network"], row["quantiser"], "", "", row["error"], *[""] * 5))
+            continue
+        figure = row["figure"]
+        times = [
+            f"{row[f'{runtime}_ratio']:.2f}" if f"{runtime}_ratio" in row else row[f"{runtime}_error"]
+            for runtime in ("onnxruntime", "openvino")
+        ]
+        lines.append(
+            _line(
+                row["network"], row["quantiser"], f"{row['bytes'] / 1e6:.2f}", row["quantised_convolutions"],
+                f"{figure['value']:.4g}", f"{_SIGNS[figure['bound']]} {figure['limit']:g}", f"{row['most']:.4g}",
+                *times, row.get("processor_s", ""),
+            )
+        )  # fmt: skip
     return "\n".join([*lines, ""])
 
 

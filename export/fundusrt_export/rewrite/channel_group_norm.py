@@ -4,12 +4,19 @@
 that each such view is a copy of the whole image. Here images are only reduced over height and width, a channel at a
 time; what is regrouped are numbers per channel:
 
-    mu_c = mean of channel c                 d_c = x_c - mu_c               v_c = mean of d_c^2
-    mu   = mean of mu_c over the group       e_c = mu_c - mu                v   = mean over the group of v_c + e_c^2
-    y_c  = d_c * s_c + (beta_c + e_c * s_c)                                 s_c = gamma_c / sqrt(v + eps)
+    m_c = mean of channel c, rounded     d_c = x_c - m_c
+    r_c = mean of d_c, what the rounding left       mu_c = m_c + r_c       v_c = mean of d_c^2 - r_c^2
+    mu  = mean of mu_c over the group    e_c = mu_c - mu                   v   = mean over the group of v_c + e_c^2
+    y_c = d_c * s_c + (beta_c + (e_c - r_c) * s_c)                         s_c = gamma_c / sqrt(v + eps)
 
 The variance of a group is the mean variance of its channels plus the variance of their means: exact, and unlike
 E[x^2] - E[x]^2, which has the same layout, it loses nothing on flat areas.
+
+r_c is zero but for rounding, and is what a flat image hangs on. OpenVINO adds 512 values of a row one after the other,
+and of equal values every rounding has the same sign: the mean of a flat plane is 1e-6 off, and where the variance is
+small the normalisation multiplies that by up to 1/sqrt(eps) = 316, six levels one after the other. d_c is small, so its
+own mean is accurate. On a black window the whole-image branch of the leakage model was 2.0e-4 off (float64; 99.9th
+percentile 1.1e-4), with r_c 3.7e-5 (1.0e-5), at the same speed; cascades of average pools gave 4.6e-5 (2.1e-5).
 
 A mean over a plane is the mean of its rows' means, with a Squeeze in between. Without it OpenVINO makes one sum of the
 two, of 262 144 values one after the other, whose rounding errors six levels of a network multiply: on angiogram tiles
@@ -34,15 +41,17 @@ class ChannelGroupNorm(TwoPassGroupNorm):
         check_group_norm_input(x, self.num_channels)
         groups, per_group = self.num_groups, self.num_channels // self.num_groups
         by_group, by_channel = (-1, groups, per_group, 1), (-1, self.num_channels, 1, 1)
-        mean = _over_plane(x)  # (N, C)
-        centred = x - mean.reshape(by_channel)
-        variance = _over_plane(centred * centred).reshape(by_group)
-        mean = mean.reshape(by_group)
+        rounded = _over_plane(x)  # (N, C)
+        centred = x - rounded.reshape(by_channel)
+        left = _over_plane(centred)
+        variance = (_over_plane(centred * centred) - left * left).reshape(by_group)
+        mean = (rounded + left).reshape(by_group)
+        left = left.reshape(by_group)
         apart = mean - mean.mean(2, keepdim=True)  # (N, G, C/G, 1)
         scale = torch.rsqrt((variance + apart * apart).mean(2, keepdim=True) + self.eps)  # (N, G, 1, 1)
         if self.weight is not None:
             scale = scale * self.weight.reshape(1, groups, per_group, 1)
-        shift = apart * scale
+        shift = (apart - left) * scale
         if self.bias is not None:
             shift = shift + self.bias.reshape(1, groups, per_group, 1)
         if self.weight is None:
