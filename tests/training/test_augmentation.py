@@ -107,6 +107,17 @@ def test_extra_brightness_is_off_unless_asked_for() -> None:
     assert 1.45 < max(scaled) <= 1.5
 
 
+def test_gamma_is_off_unless_asked_for_and_log_uniform() -> None:
+    plain = AugmentationConfig()
+    assert draw_augmentation(plain, (1,)).gamma == 1.0
+    powers = [draw_augmentation(dataclasses.replace(plain, gamma=0.6), (i,)).gamma for i in range(500)]
+    assert 1 / 1.6 <= min(powers) < 0.65
+    assert 1.55 < max(powers) <= 1.6
+    assert np.mean(np.log(powers)) == pytest.approx(0, abs=0.05)
+    x = colours()
+    assert torch.equal(jitter(x, dataclasses.replace(STILL, gamma=1.5), 0.5), x.pow(1.5))
+
+
 def test_blank_exposures_are_off_unless_asked_for() -> None:
     plain = AugmentationConfig()
     assert all(draw_augmentation(plain, (i,)).blank is None for i in range(200))

@@ -32,6 +32,8 @@ class AugmentationConfig:
         jitter: brightness, contrast, saturation (factors from U(1 - v, 1 + v)) and hue (shift from U(-v, v) turns).
         vflip: probability of a top-bottom flip; not in the paper.
         brightness_scale: s > 0 multiplies by a factor drawn log-uniformly from [1 / (1 + s), 1 + s]; not in the paper.
+        gamma: g > 0 raises grey levels to a power drawn log-uniformly from [1 / (1 + g), 1 + g], before the colour changes;
+            not in the paper.
         blank: probability that a pair is a blank exposure with empty masks, its grey level from U(-0.2, 1.2) clipped to
             [0, 1]; not in the paper.
     """
@@ -40,6 +42,7 @@ class AugmentationConfig:
     jitter: tuple[float, float, float, float] = (0.2, 0.2, 0.2, 0.05)
     vflip: float = 0.0
     brightness_scale: float = 0.0
+    gamma: float = 0.0
     blank: float = 0.0
 
     def __post_init__(self) -> None:
@@ -51,13 +54,14 @@ class AugmentationConfig:
         ):
             if not 0 <= value <= top:
                 raise UsageError(f"aug.jitter ({name})", got=value, expected=f"0 to {top}")
-        if not self.brightness_scale >= 0:
-            raise UsageError("aug.brightness_scale", got=self.brightness_scale, expected="at least 0")
+        for name in ("brightness_scale", "gamma"):
+            if not getattr(self, name) >= 0:
+                raise UsageError(f"aug.{name}", got=getattr(self, name), expected="at least 0")
 
 
 @dataclass(frozen=True)
 class AugmentationDraw:
-    """What is done to one pair: flips, factors, hue shift in turns, and the order of the four jitter steps.
+    """What is done to one pair: flips, factors, hue shift in turns, the order of the four jitter steps, and a power.
 
     `blank` is the grey level in [0, 1] that replaces the picture, or None.
     """
@@ -69,6 +73,7 @@ class AugmentationDraw:
     saturation: float
     hue: float
     order: tuple[int, ...]
+    gamma: float = 1.0
     blank: float | None = None
 
 
@@ -81,6 +86,7 @@ def draw_augmentation(config: AugmentationConfig, seed: tuple[int, ...]) -> Augm
     brightness *= (1.0 + config.brightness_scale) ** spread[4]
     order = tuple(int(i) for i in random.permutation(4))
     coin, level = random.random(), random.uniform(-0.2, 1.2)
+    power = random.uniform(-1.0, 1.0)
     return AugmentationDraw(
         hflip=bool(flips[0] < config.hflip),
         vflip=bool(flips[1] < config.vflip),
@@ -89,6 +95,7 @@ def draw_augmentation(config: AugmentationConfig, seed: tuple[int, ...]) -> Augm
         saturation=float(saturation),
         hue=float(config.jitter[3] * spread[3]),
         order=order,
+        gamma=float((1.0 + config.gamma) ** power),
         blank=float(np.clip(level, 0, 1)) if coin < config.blank else None,
     )
 
@@ -110,7 +117,7 @@ def flip_window(window: tuple[float, float, float, float], draw: AugmentationDra
 
 
 def jitter(image: Tensor, draw: AugmentationDraw, pivot: float) -> Tensor:
-    """Change brightness, contrast, saturation and hue, clipped to [0, 1] after each step.
+    """Apply the power, then change brightness, contrast, saturation and hue, clipped to [0, 1] after each step.
 
     Args:
         image: (1, H, W) grey or (3, H, W) RGB float32 in [0, 1]. Saturation and hue do nothing to grey.
@@ -121,6 +128,8 @@ def jitter(image: Tensor, draw: AugmentationDraw, pivot: float) -> Tensor:
         A new tensor of the same shape.
     """
     image = image.clone(memory_format=torch.contiguous_format)
+    if draw.gamma != 1.0:
+        image.pow_(draw.gamma)
     for step in draw.order:
         if step == 0:
             image.mul_(draw.brightness).clamp_(0, 1)
