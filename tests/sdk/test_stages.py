@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from fundusrt import stages
@@ -48,7 +50,7 @@ def test_three_deep(clock: Clock) -> None:
 
 def test_a_stage_that_fails_is_counted(clock: Clock) -> None:
     timer = StageTimer()
-    with pytest.raises(ValueError, match="no"), timer.stage("a"):
+    with contextlib.suppress(ZeroDivisionError), timer.stage("a"):
         clock.s += 1.0
-        raise ValueError("no")
+        raise ZeroDivisionError
     assert timer.ms == pytest.approx({"a": 1000.0})

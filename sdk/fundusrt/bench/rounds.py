@@ -1,5 +1,6 @@
-"""The rounds of one process: every image through every scope and scenario, in turn, so that what disturbs the machine
-disturbs all of them.
+"""The rounds of one process: every image through every scope and scenario.
+
+They take turns, so that what disturbs the machine disturbs all of them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from fundusrt.bench.answers import AnswerBook
 from fundusrt.bench.clock import Clock
 from fundusrt.bench.report import Sample, Scenario
-from fundusrt.bench.scopes import Done, Work
+from fundusrt.bench.scopes import Done, NetworkStages, Work
 
 __all__ = ["Plan", "measure"]
 
@@ -60,9 +61,7 @@ def measure(
             _one_round(works, images, plan, clock, AnswerBook(), pool, 0, 0)
         samples: list[Sample] = []
         begin, done = clock.wall_ns(), 0
-        while done < (plan.rounds or 1) or (
-            plan.rounds is None and clock.wall_ns() - begin < 1e9 * plan.seconds
-        ):
+        while done < (plan.rounds or 1) or (plan.rounds is None and clock.wall_ns() - begin < 1e9 * plan.seconds):
             samples += _one_round(works, images, plan, clock, answers, pool, begin, done)
             done += 1
             after_round(done)
@@ -85,17 +84,11 @@ def _one_round(
         for work in order:
             timed = _Timed(work, scenario, plan.process, number, begin, clock)
             if scenario == "single_stream":
-                for image in range(images):
-                    sample, done = timed.call(lambda image=image: [work(image)], image, 1)
-                    answers.note(work.scope, image, done[0].answer)
-                    samples.append(sample)
-            else:
+                samples += [timed.alone(image, answers) for image in range(images)]
+            elif not isinstance(work, NetworkStages):  # lanes side by side: their times do not add up to a time
                 # Twice as many as workers at least, or the last one's time alone would be a large part.
                 queue = [*range(images)] * -(-2 * plan.workers // images)
-                sample, done = timed.call(lambda queue=queue: list(pool.map(work, queue)), None, len(queue))
-                for image, each in zip(queue, done, strict=True):
-                    answers.note(work.scope, image, each.answer)
-                samples.append(sample)
+                samples.append(timed.together(queue, pool, answers))
     return samples
 
 
@@ -110,12 +103,24 @@ class _Timed:
     begin: int
     clock: Clock
 
-    def call(self, calls: Callable[[], list[Done]], image: int | None, images: int) -> tuple[Sample, list[Done]]:
+    def alone(self, image: int, answers: AnswerBook) -> Sample:
         cpu, start = self.clock.cpu_ns(), self.clock.wall_ns()
-        done = calls()
+        done = self.work(image)
+        sample = self._sample(cpu, start, image, 1, done)
+        answers.note(self.work.scope, image, done.answer)
+        return sample
+
+    def together(self, queue: list[int], pool: ThreadPoolExecutor, answers: AnswerBook) -> Sample:
+        cpu, start = self.clock.cpu_ns(), self.clock.wall_ns()
+        done = list(pool.map(self.work, queue))
+        sample = self._sample(cpu, start, None, len(queue), None)
+        for image, each in zip(queue, done, strict=True):
+            answers.note(self.work.scope, image, each.answer)
+        return sample
+
+    def _sample(self, cpu: int, start: int, image: int | None, images: int, done: Done | None) -> Sample:
         wall, cpu = self.clock.wall_ns() - start, self.clock.cpu_ns() - cpu
-        own = [each.own_ms for each in done if each.own_ms is not None]
-        sample = Sample(
+        return Sample(
             process=self.process,
             round=self.round,
             scope=self.work.scope,
@@ -123,8 +128,7 @@ class _Timed:
             image=image,
             images=images,
             start_ms=max(0, start - self.begin) / 1e6,
-            wall_ms=sum(own) if own else wall / 1e6,
+            wall_ms=wall / 1e6 if done is None or done.own_ms is None else done.own_ms,
             cpu_ms=cpu / 1e6,
-            stages_ms=done[0].stages_ms if image is not None else None,
+            stages_ms=None if done is None else done.stages_ms,
         )
-        return sample, done

@@ -87,7 +87,7 @@ class NetworkWork:
 
 
 class NetworkStages:
-    """The network stages of a pipeline whose stages run on a GPU, by the events on its stream."""
+    """The network stages of a pipeline on a GPU, as its results say: by the events on its stream where it has them."""
 
     scope: Scope = "network"
 

@@ -83,11 +83,11 @@ def stage_times(samples: Sequence[Sample], system: str, device: str) -> tuple[St
     times: dict[str, list[list[float]]] = {}
     for block in blocks.values():
         for stage in dict.fromkeys(stage for sample in block for stage in sample.stages_ms or {}):
-            times.setdefault(stage, []).append([(sample.stages_ms or {}).get(stage, 0.0) for sample in block])
+            times.setdefault(stage, []).append([max(0.0, (sample.stages_ms or {}).get(stage, 0.0)) for sample in block])
     found = {stage: quantiles(each) for stage, each in times.items()}
     whole = max(sum(each[0].ms for each in found.values()), _SUMMED)
     absent = [stage for stage in CANONICAL_STAGES[system] if stage not in found]
-    why = {stage: f"no stage of its own on device {device}" for stage in absent}
+    why = dict.fromkeys(absent, f"no stage of its own on device {device}")
     if "write" in why and scope == "device":
         why["write"] = "end_to_end was not measured"
     return (
