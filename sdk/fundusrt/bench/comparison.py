@@ -130,11 +130,12 @@ def _median(values: Values) -> float:
 
 
 def _drawn_medians(values: Values, generator: np.random.Generator) -> npt.NDArray[np.float64]:
-    processes = [np.asarray(process, np.float64) for process in values.values()]
+    processes: list[npt.NDArray[np.float64]] = [np.asarray(process, np.float64) for process in values.values()]
     medians = np.empty(_DRAWS, np.float64)
     for draw in range(_DRAWS):
         picked = generator.integers(0, len(processes), len(processes))
-        medians[draw] = np.median(np.concatenate([_redrawn(processes[index], generator) for index in picked]))
+        again = [_redrawn(processes[int(index)], generator) for index in picked]
+        medians[draw] = np.median(np.concatenate(again))
     return medians
 
 

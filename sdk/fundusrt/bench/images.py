@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -65,7 +66,7 @@ def describe_images(files: Sequence[Path]) -> tuple[BenchImage, ...]:
     return tuple(found)
 
 
-def _jpeg(pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]) -> bytes:
+def _jpeg(pixels: npt.NDArray[Any]) -> bytes:
     import cv2
 
     stored = pixels[..., ::-1] if pixels.ndim == 3 else pixels

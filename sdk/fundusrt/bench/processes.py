@@ -83,7 +83,9 @@ class BenchRequest:
 Launch = Callable[[WorkerRequest, Path, Callable[[int], None]], WorkerAnswer]
 
 
-def run_bench(request: BenchRequest, progress: Progress = lambda *_: None, launch: Launch | None = None) -> BenchReport:
+def run_bench(
+    request: BenchRequest, progress: Progress = lambda _, __: None, launch: Launch | None = None
+) -> BenchReport:
     """Measure, check, and return the document.
 
     Args:

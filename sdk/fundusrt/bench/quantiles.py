@@ -31,7 +31,7 @@ def quantiles(blocks: Sequence[Sequence[float]]) -> tuple[Quantile, ...]:
     Args:
         blocks: milliseconds, at least one block and none empty; a block is a round.
     """
-    values = np.concatenate([np.asarray(block, np.float64) for block in blocks])
+    values = np.asarray([ms for block in blocks for ms in block], np.float64)
     drawn = _redrawn(blocks) if len(blocks) > 1 else None
     found: list[Quantile] = []
     for name, share in QUANTILES.items():
@@ -47,7 +47,7 @@ def quantiles(blocks: Sequence[Sequence[float]]) -> tuple[Quantile, ...]:
 
 def _redrawn(blocks: Sequence[Sequence[float]]) -> list[npt.NDArray[np.float64]]:
     generator = np.random.default_rng(_SEED)
-    arrays = [np.asarray(block, np.float64) for block in blocks]
+    arrays: list[npt.NDArray[np.float64]] = [np.asarray(block, np.float64) for block in blocks]
     picks = generator.integers(0, len(arrays), (_DRAWS, len(arrays)))
     return [np.concatenate([arrays[index] for index in pick]) for pick in picks]
 

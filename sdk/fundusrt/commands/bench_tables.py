@@ -16,14 +16,18 @@ __all__ = ["comparison_table", "latency_table", "stage_table"]
 
 
 def latency_table(report: BenchReport) -> Table:
-    """Return milliseconds by scope and scenario, with 95 % intervals where the samples bear one."""
+    """Return milliseconds by scope and scenario; quantiles that the samples do not bear are faint."""
+    caption = "faint: too few samples for an interval; every interval is in the report"
+    table = Table("scope", "scenario", title="milliseconds a call", title_justify="left", caption=caption)
     names = [quantile.name for quantile in report.latency[0].quantiles]
-    table = Table("scope", "scenario", "calls", title="ms a call (95 % interval)", title_justify="left")
-    for heading in (*names, "images/s"):
+    for heading in ("calls", names[0], "95 % interval", *names[1:], "images/s"):
         table.add_column(heading, justify="right", no_wrap=True)
     for each in report.latency:
-        cells = (_with_interval(quantile) for quantile in each.quantiles)
-        table.add_row(each.scope, each.scenario, str(each.samples), *cells, f"{each.images_per_second:.2f}")
+        median, *others = each.quantiles
+        interval = "" if median.low_ms is None else f"{median.low_ms:.1f} to {median.high_ms:.1f}"
+        cells = (_faint_without_interval(quantile) for quantile in others)
+        scenario, speed = each.scenario.removesuffix("_stream"), f"{each.images_per_second:.2f}"
+        table.add_row(each.scope, scenario, str(each.samples), f"{median.ms:.1f}", interval, *cells, speed)
     return table
 
 
@@ -48,11 +52,10 @@ def comparison_table(comparison: Comparison, a: str, b: str) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in comparison.rows:
         interval = f"{row.low:.3f} to {row.high:.3f}"
-        table.add_row(row.scope, row.scenario, f"{row.ratio:.3f}", interval, f"{100 * row.floor:.0f} %", row.verdict)
+        scenario = row.scenario.removesuffix("_stream")
+        table.add_row(row.scope, scenario, f"{row.ratio:.3f}", interval, f"{100 * row.floor:.0f} %", row.verdict)
     return table
 
 
-def _with_interval(quantile: Quantile) -> str:
-    if quantile.low_ms is None or quantile.high_ms is None:
-        return f"{quantile.ms:.1f}"
-    return f"{quantile.ms:.1f} ({quantile.low_ms:.1f} to {quantile.high_ms:.1f})"
+def _faint_without_interval(quantile: Quantile) -> str:
+    return f"{quantile.ms:.1f}" if quantile.low_ms is not None else f"[dim]{quantile.ms:.1f}[/dim]"

@@ -88,7 +88,7 @@ def tune(
     rounds: int = 5,
     clock: Clock | None = None,
     opened: Open | None = None,
-    progress: Callable[[int, int], None] = lambda *_: None,
+    progress: Callable[[int, int], None] = lambda _, __: None,
 ) -> TuningRecord:
     """Measure and choose; nothing is stored.
 
