@@ -190,6 +190,7 @@ class ColdStart(_Part):
         first_network_ms: the first answer of each network, by name.
         first_tile_ms: the first answer of the network that sees tiles, or of the only one.
         first_result_ms: the first image is answered.
+        cpu_ms: processor time of the process up to these moments, by name.
     """
 
     process: int
@@ -198,6 +199,7 @@ class ColdStart(_Part):
     first_network_ms: dict[str, Milliseconds]
     first_tile_ms: Reading
     first_result_ms: Milliseconds
+    cpu_ms: dict[str, Milliseconds]
 
 
 class Check(_Part):

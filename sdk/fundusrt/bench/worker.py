@@ -120,14 +120,16 @@ def _runtime(pipeline: AnyPipeline, request: WorkerRequest) -> Runtime:
 def _cold_start(process: int, reached: Milestones) -> ColdStart:
     from fundusrt.bench.report import ColdStart, Reading
 
-    tile = reached.first_network.get(reached.tile_network)
+    wall = reached.wall
+    tile = wall.get("first_tile")
     return ColdStart(
         process=process,
-        imported_ms=reached.imported,
-        loaded_ms=reached.loaded,
+        imported_ms=wall["imported"],
+        loaded_ms=wall["loaded"],
         first_network_ms=reached.first_network,
         first_tile_ms=Reading(reason="its stages run on the GPU as one") if tile is None else Reading(value=tile),
-        first_result_ms=reached.first_result,
+        first_result_ms=wall["first_result"],
+        cpu_ms=reached.cpu,
     )
 
 

@@ -98,6 +98,7 @@ def made_report(samples: list[Sample], **changes: Any) -> BenchReport:
                 "first_network_ms": {"large": 3.0, "small": 4.0},
                 "first_tile_ms": {"value": 4.0},
                 "first_result_ms": 5.0,
+                "cpu_ms": {},
             }
         ],
         "correctness": {"holds": True, "checks": []},

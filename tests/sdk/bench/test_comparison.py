@@ -62,7 +62,7 @@ def test_the_minimal_effect_is_the_reader_s() -> None:
     a, b = made_report(noisy_samples(5)), made_report(noisy_samples(6, slower=1.2))
     assert compare(a, b, min_effect=0.05).verdict == "slower"
     assert compare(a, b, min_effect=0.5).verdict == "no difference"
-    with pytest.raises(InvalidInput, match="min_effect: got -0.1; expected 0 to 10"):
+    with pytest.raises(InvalidInput, match=r"min_effect: got -0\.1; expected 0 to 10"):
         compare(a, b, min_effect=-0.1)
 
 
