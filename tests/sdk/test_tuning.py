@@ -1,4 +1,4 @@
-"""Tuning: what is tried, what is chosen by a clock moved by hand, where it is kept, and that it is used only by name."""
+"""Tuning: what is tried, what is chosen by a clock moved by hand, where it is kept; it is used only by name."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_the_key_is_what_the_machine_is() -> None:
 def test_a_batch_on_the_cpu(tiny: Path, tmp_path: Path) -> None:
     with fundusrt.load(tiny, batch=4) as four, fundusrt.load(tiny) as one:
         assert np.array_equal(four(tiny_image()).mask, one(tiny_image()).mask)
-    with pytest.raises(InvalidInput, match="batch: got 2 for .*, which cuts no tiles; expected None"):
+    with pytest.raises(InvalidInput, match=r"batch: got 2 for .*, which cuts no tiles; expected None"):
         fundusrt.load(tiny_exudate_bundle(tmp_path / "exudate"), batch=2)
 
 
