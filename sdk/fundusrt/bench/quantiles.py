@@ -49,7 +49,7 @@ def _redrawn(blocks: Sequence[Sequence[float]]) -> list[npt.NDArray[np.float64]]
     generator = np.random.default_rng(_SEED)
     arrays: list[npt.NDArray[np.float64]] = [np.asarray(block, np.float64) for block in blocks]
     picks = generator.integers(0, len(arrays), (_DRAWS, len(arrays)))
-    return [np.concatenate([arrays[index] for index in pick]) for pick in picks]
+    return [np.concatenate([arrays[int(index)] for index in pick.tolist()]) for pick in picks]
 
 
 def _why_no_interval(name: str, share: float, samples: int, blocks: int) -> str | None:
