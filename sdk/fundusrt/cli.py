@@ -22,7 +22,7 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_REFUSED = 3
 
-_OWN = {name: f"fundusrt.commands.{name}" for name in ("demo", "doctor", "inspect", "run", "verify")}
+_OWN = {name: f"fundusrt.commands.{name}" for name in ("bench", "demo", "doctor", "inspect", "run", "tune", "verify")}
 _GROUP = "fundusrt.commands"
 _EXTRA = {"degrade": "train", "evaluate": "train", "export": "export", "generate": "train", "train": "train"}
 

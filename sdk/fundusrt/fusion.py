@@ -8,6 +8,7 @@ import numpy.typing as npt
 from fundusrt.cgnr import cgnr
 from fundusrt.errors import InvalidInput
 from fundusrt.manifest import PostprocessSpec
+from fundusrt.stages import StageTimer
 
 __all__ = ["fuse", "fuse_into"]
 
@@ -40,8 +41,12 @@ def fuse(p_large: Map, p_small: Map, spec: PostprocessSpec) -> Map:
     return result
 
 
-def fuse_into(p: Map, p_large: Map, spec: PostprocessSpec) -> None:
-    """`fuse` that turns the tile branch's map `p`, contiguous, into the result instead of a copy of it."""
+def fuse_into(p: Map, p_large: Map, spec: PostprocessSpec, timer: StageTimer | None = None) -> None:
+    """`fuse` that turns the tile branch's map `p`, contiguous, into the result instead of a copy of it.
+
+    `timer` takes the time of CGNR as stage `cgnr`.
+    """
+    timer = timer or StageTimer()
     if p_large.shape != p.shape:
         raise InvalidInput(
             "probability maps",
@@ -62,7 +67,8 @@ def fuse_into(p: Map, p_large: Map, spec: PostprocessSpec) -> None:
     if spec.order == "fuse_then_cgnr":
         _blend_into(p, p_large, spec)
     if spec.cgnr.enabled:
-        _switch_on(p, p_large, spec)
+        with timer.stage("cgnr"):
+            _switch_on(p, p_large, spec)
     if spec.order == "cgnr_then_fuse":
         _blend_into(p, p_large, spec)
 

@@ -63,6 +63,11 @@ class ImagePipeline(ABC, Generic[M, R]):
             BackendUnavailable: a network failed, or answered what it may not.
         """
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The fields of `Provenance` that say what runs."""
+        return dict(self._identity)
+
     def open_image(self, image: ImageInput) -> FundusImage:
         """Return the image with its field of view."""
         if isinstance(image, FundusImage):

@@ -16,6 +16,7 @@ from fundusrt.golden import check_preprocessing
 from fundusrt.image import is_positive
 from fundusrt.manifest import VariantSpec
 from fundusrt.pipeline import SegmentationPipeline
+from fundusrt.provenance import Tuning
 from fundusrt.systems import system_of
 
 # More than any machine has cores for; the runtime would try to start each of them.
@@ -24,7 +25,7 @@ MAX_THREADS = 1024
 MAX_BATCH = 1024
 MAX_LANES = 64
 
-__all__ = ["load"]
+__all__ = ["AnyPipeline", "LoadOptions", "installed_versions", "load"]
 
 
 AnyPipeline = SegmentationPipeline | ExudatePipeline | EnhancementPipeline
@@ -36,7 +37,7 @@ class LoadOptions(TypedDict, total=False):
     backend: str
     device: str
     precision: str
-    threads: int | None
+    threads: int | Literal["tuned"] | None
     max_megapixels: float | None
     batch: int | None
     lanes: int | None
@@ -64,7 +65,7 @@ def load(
     backend: str = "onnxruntime",
     device: str = "cpu",
     precision: str = "fp32",
-    threads: int | None = None,
+    threads: int | Literal["tuned"] | None = None,
     max_megapixels: float | None = None,
     batch: int | None = None,
     lanes: int | None = None,
@@ -80,9 +81,11 @@ def load(
             `fundusrt build` made), `onnxruntime`, `onnxruntime-tensorrt` or `onnxruntime-tensorrt-rtx` on `cuda`.
         device: `cpu` or `cuda`.
         precision: `fp32`, or another that the bundle has.
-        threads: threads of one network call, 1 to 1024; None for one per core. CPU only.
+        threads: threads of one network call, 1 to 1024; None for one per core; `tuned` for the threads and the batch
+            that `fundusrt tune` found for this bundle and backend on this machine. CPU only.
         max_megapixels: larger image files are refused from their header; None for `read_image`'s default.
-        batch: tiles of one network call on the GPU, 1 to 1024; None for what the engine is tuned for, 8 without one.
+        batch: tiles of one network call, 1 to 1024, of a bundle with tiles; None for 1 on the CPU, and on the GPU
+            for what the engine is tuned for, 8 without one.
         lanes: images on the GPU at a time, 1 to 64, each with memory of its own; None for 2. More threads take turns.
 
     Returns:
@@ -90,11 +93,12 @@ def load(
 
     Raises:
         BundleError: the bundle is not complete, not unchanged or not certified.
-        BackendUnavailable: this machine or bundle has no such backend, device or precision.
+        BackendUnavailable: this machine or bundle has no such backend, device or precision, or was not tuned.
         EngineMismatch: a TensorRT backend without the engine; names the command that builds it.
         InvalidInput: `threads`, `batch` or `lanes` out of range or of the other device; `max_megapixels` not above 0.
     """
-    _check_count("threads", threads, MAX_THREADS, "None for one per core")
+    if threads != "tuned":
+        _check_count("threads", threads, MAX_THREADS, "None for one per core")
     _check_count("batch", batch, MAX_BATCH, "None for the engine's own")
     _check_count("lanes", lanes, MAX_LANES, "None for 2")
     if max_megapixels is not None and not is_positive(max_megapixels):
@@ -105,11 +109,22 @@ def load(
             fix="leave it out to allow 200",
         )
     require_backend(backend, device)
-    others = {"batch": batch, "lanes": lanes} if device == "cpu" else {"threads": threads}
+    others = {"lanes": lanes} if device == "cpu" else {"threads": threads}
     for name, value in others.items():
         if value is not None:
             raise InvalidInput(name, got=f"{value} with device {device!r}", expected="None", fix="leave it out")
     bundle = Bundle.open(model)
+    tuning: Tuning | None = None
+    if threads == "tuned":
+        if batch is not None:
+            raise InvalidInput(
+                "batch", got=f"{batch} with threads='tuned'", expected="None", fix="leave one of them out"
+            )
+        from fundusrt.tuning.choice import find_tuning
+
+        tuning = find_tuning(str(model), bundle.sha256, backend, precision)
+        threads, batch = tuning.threads, tuning.batch
+    _check_batch(bundle, batch)
     check_preprocessing(bundle)
     target = target_of(backend)
     variants = {
@@ -124,6 +139,7 @@ def load(
         "device": device,
         "precision": precision,
         "versions": installed_versions(),
+        "tuning": tuning,
     }
     system = system_of(bundle.manifest)
     if device == "cuda":
@@ -147,7 +163,7 @@ def load(
         for name, variant in variants.items()
     }
     identity["provider"] = next(iter(sessions.values())).name
-    return system.pipeline(bundle.manifest, sessions, identity, max_megapixels)
+    return system.pipeline(bundle.manifest, sessions, identity, max_megapixels, batch or 1)
 
 
 def _check_count(name: str, value: int | None, most: int, otherwise: str) -> None:
@@ -155,6 +171,22 @@ def _check_count(name: str, value: int | None, most: int, otherwise: str) -> Non
         raise InvalidInput(name, got=repr(value), expected=f"a whole number from 1, or {otherwise}", fix="leave it out")
     if value is not None and value > most:
         raise InvalidInput(name, got=value, expected=f"at most {most}", fix="leave it out")
+
+
+def _check_batch(bundle: Bundle, batch: int | None) -> None:
+    if batch is None:
+        return
+    tiles = [spec for spec in bundle.manifest.networks.values() if spec.role == "tile"]
+    if not tiles:
+        raise InvalidInput(
+            "batch", got=f"{batch} for {bundle.source}, which cuts no tiles", expected="None", fix="leave it out"
+        )
+    for spec in tiles:
+        length = spec.input.shape[0]
+        if isinstance(length, int) and length != batch:
+            raise InvalidInput(
+                "batch", got=batch, expected=f"{length}, as the tile network has it", fix="export it with a free batch"
+            )
 
 
 def _choose(variants: tuple[VariantSpec, ...], target: str, precision: str, source: str) -> VariantSpec:

@@ -100,7 +100,7 @@ class SegmentationPipeline(ImagePipeline[CmwnetManifest, SegmentationResult]):
             p_large = self.upsample(p_whole, eye.height, eye.width, spare)
             del p_grid
         with timer.stage("fuse"):
-            fuse_into(probability, p_large, self.manifest.postprocess)
+            fuse_into(probability, p_large, self.manifest.postprocess, timer)
             probability *= eye.fov
             mask = probability >= np.float32(self.manifest.postprocess.threshold)
             room = spare if spare is not None else p_large.reshape(-1)

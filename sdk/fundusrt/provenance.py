@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["FrameProvenance", "GpuWork", "Provenance", "Quality", "TiledProvenance"]
+__all__ = ["FrameProvenance", "GpuWork", "Provenance", "Quality", "TiledProvenance", "Tuning"]
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,28 @@ class GpuWork:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tuning:
+    """The setting that `threads="tuned"` stood for.
+
+    Attributes:
+        threads: of one network call; None where the runtime's own choice was the fastest.
+        batch: tiles of one network call; None for one.
+        measured: when, UTC.
+        record: name of the file in the cache folder that says what was measured.
+    """
+
+    threads: int | None
+    batch: int | None
+    measured: str
+    record: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Provenance(ABC):
     """What made a result: enough to make it again, and to see that nothing else ran than was asked for.
 
-    `gpu` is None where everything ran on the CPU, and for an image that no network saw.
+    `gpu` is None where everything ran on the CPU, and for an image that no network saw; `tuning` unless it was asked
+    for.
     """
 
     bundle: str
@@ -59,6 +77,7 @@ class Provenance(ABC):
     versions: dict[str, str]
     warnings: tuple[str, ...] = ()
     gpu: GpuWork | None = None
+    tuning: Tuning | None = None
 
     @abstractmethod
     def work(self) -> str:

@@ -6,17 +6,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from fundusrt.agreement import measured
-from fundusrt.backends import BACKENDS
+from fundusrt.backends import BACKENDS, target_of
 from fundusrt.bundle import Bundle
 from fundusrt.certificate import Certificate, Measurement, Rung
 from fundusrt.errors import BackendUnavailable
 from fundusrt.golden import golden_image, preprocessing_shares
-from fundusrt.loading import load
+from fundusrt.loading import AnyPipeline, load
 from fundusrt.precision_agreement import precision_figures
 from fundusrt.systems import system_of
 from fundusrt.systems.system import Comparison, Figure, GoldenAnswer
 
-__all__ = ["OtherRuntimes", "VerifiedRung", "verify_bundle", "verify_other_runtimes"]
+__all__ = ["OtherRuntimes", "VerifiedRung", "compare_pipeline", "verify_bundle", "verify_other_runtimes"]
 
 
 class VerifiedRung(Rung):
@@ -107,12 +107,26 @@ def verify_other_runtimes(
 
 def _compare(bundle: Bundle, source: str, backend: str, device: str, precision: str) -> list[VerifiedRung]:
     with load(source, backend=backend, device=device, precision=precision) as pipeline:
-        system = system_of(bundle.manifest)
-        comparisons: Iterable[Comparison]
-        if precision == "fp32":
-            comparisons = system.compare(pipeline, bundle, golden_image(bundle))
-        else:
-            comparisons = [_reduced(bundle, backend, precision, system.golden_answers(pipeline, bundle))]
+        return compare_pipeline(pipeline, bundle, backend=backend, precision=precision)
+
+
+def compare_pipeline(
+    pipeline: AnyPipeline, bundle: Bundle, *, backend: str = "onnxruntime", precision: str = "fp32"
+) -> list[VerifiedRung]:
+    """Compare the answers of an open pipeline with the golden ones: the rungs of `verify_bundle` after the first.
+
+    Args:
+        pipeline: opened from this bundle.
+        bundle: holds what was recorded.
+        backend: what it was opened with.
+        precision: the same.
+    """
+    system = system_of(bundle.manifest)
+    comparisons: Iterable[Comparison]
+    if precision == "fp32":
+        comparisons = system.compare(pipeline, bundle, golden_image(bundle))
+    else:
+        comparisons = [_reduced(bundle, backend, precision, system.golden_answers(pipeline, bundle))]
     return [
         VerifiedRung(
             name=each.name,
@@ -129,9 +143,10 @@ def _reduced(bundle: Bundle, backend: str, precision: str, answers: Mapping[str,
     """Compare each network's answer with the recorded one of float32."""
     name, threshold = f"precision-{precision}", system_of(bundle.manifest).threshold(bundle.manifest)
     figures: list[Measurement] = []
+    target = target_of(backend)
     for network, answer in answers.items():
         variants = bundle.manifest.networks[network].variants
-        (file,) = (each.file for each in variants if (each.target, each.precision) == (backend, precision))
+        (file,) = (each.file for each in variants if (each.target, each.precision) == (target, precision))
         truth, made, window = answer.expected[None], answer.made[None], [answer.window]
         figures += precision_figures(
             precision, truth, made, window, threshold=threshold, network=f"golden image, {file}"

@@ -84,7 +84,7 @@ def test_importing_fundusrt_loads_numpy_and_nothing_heavier() -> None:
 def test_the_command_line_s_help_loads_no_image_library() -> None:
     loaded = loaded_after(
         "from fundusrt.cli import main\n"
-        "for name in ('demo', 'doctor', 'inspect', 'run', 'verify'):\n"
+        "for name in ('demo', 'doctor', 'inspect', 'run', 'tune', 'verify'):\n"
         "    main([name, '--help'], standalone_mode=False)"
     )
     assert loaded & set(HEAVY) == set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,16 @@ def test_it_computes_in_float32(session: OpenVinoSession) -> None:
     weights = np.float64([0.5, -1.5, 2.0])
     truth = 1.0 / (1.0 + np.exp(-(np.einsum("c,nchw->nhw", weights, FEED.astype(np.float64)) + 0.25)))
     assert np.abs(session.run({"image": FEED})["probability"][:, 0] - truth).max() <= SIGMOID_FLOAT32
+
+
+def test_threads_take_turns(session: OpenVinoSession) -> None:
+    """A request that is asked while it runs would refuse."""
+    feeds = [np.random.default_rng(seed).random((4, 3, 64, 64), np.float32) for seed in range(8)]
+    alone = [session.run({"image": feed})["probability"] for feed in feeds]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda feed: session.run({"image": feed})["probability"], feeds * 25))
+    for position, made in enumerate(together):
+        np.testing.assert_array_equal(made, alone[position % len(feeds)])
 
 
 def test_the_caller_owns_the_answers(session: OpenVinoSession) -> None:

@@ -184,7 +184,8 @@ def test_the_fake_session_is_a_session() -> None:
 def test_timings_name_every_stage_in_order() -> None:
     timings = fake_pipeline(MANIFEST)(tiny_image()).timings_ms
     assert list(timings) == [
-        "decode", "preprocess", "network_large", "gather", "network_small", "stitch", "upsample", "fuse", "lesions",
+        "decode", "preprocess", "network_large", "gather", "network_small", "stitch", "upsample", "cgnr", "fuse",
+        "lesions",
     ]  # fmt: skip
     assert all(ms >= 0.0 for ms in timings.values())
 

@@ -54,7 +54,7 @@ def openvino_core() -> Any:
 
 
 class OpenVinoSession:
-    """One ONNX model on OpenVINO's CPU plugin, computing in float32.
+    """One ONNX model on OpenVINO's CPU plugin, computing in float32; threads that share it take turns.
 
     Args:
         model: the bytes of a self-contained ONNX file.
@@ -87,6 +87,7 @@ class OpenVinoSession:
                 source, got=f"precision {used}", expected="f32", fix="use backend='onnxruntime' on this machine"
             )
         self._request: Any = compiled.create_infer_request()
+        self._turn = threading.Lock()  # a request is busy until its answer is read; one stream runs one anyway
         self._inputs = {port.any_name: _spec(port, source) for port in compiled.inputs}
         self._outputs = {port.any_name: _spec(port, source) for port in compiled.outputs}
         self._source = source
@@ -119,11 +120,12 @@ class OpenVinoSession:
             )
         try:
             self._check(feeds)
-            values = request.infer(
-                {name: np.ascontiguousarray(feed) for name, feed in feeds.items()}, share_inputs=True
-            )
-            # The request writes its next answer into the same memory.
-            return {name: np.array(values[name], np.float32) for name in self._outputs}
+            with self._turn:
+                values = request.infer(
+                    {name: np.ascontiguousarray(feed) for name, feed in feeds.items()}, share_inputs=True
+                )
+                # The request writes its next answer into the same memory.
+                return {name: np.array(values[name], np.float32) for name in self._outputs}
         except Exception as error:  # as above
             raise BackendUnavailable(
                 self._source,

@@ -6,7 +6,7 @@ import json
 import math
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 from rich.console import Console
@@ -47,7 +47,7 @@ def run(
     backend: str,
     device: str,
     precision: str,
-    threads: int | None,
+    threads: int | Literal["tuned"] | None,
     as_json: bool,
 ) -> None:
     """Run a model on files, folders or globs.

@@ -212,7 +212,7 @@ class CudaSegmentationPipeline(SegmentationPipeline):
             probability = np.array(self.upsample(p_grid, eye.height, eye.width))
             p_large = self.upsample(p_whole, eye.height, eye.width)
         with timer.stage("fuse"):
-            fuse_into(probability, p_large, self.manifest.postprocess)
+            fuse_into(probability, p_large, self.manifest.postprocess, timer)
             probability *= eye.fov
             return probability >= np.float32(self.manifest.postprocess.threshold), probability
 
@@ -234,7 +234,7 @@ class CudaSegmentationPipeline(SegmentationPipeline):
     def _gpu_provenance(
         self, eye: FundusImage, transfers: Transfers, notes: tuple[str, ...], timer: StageTimer
     ) -> TiledProvenance:
-        on_cpu = ("decode", "field", *(() if self._fuses else ("upsample", "fuse")), "lesions")
+        on_cpu = ("decode", "field", *(() if self._fuses else ("upsample", "cgnr", "fuse")), "lesions")
         work = self.runtime.work(transfers, tuple(stage for stage in on_cpu if stage in timer.ms))
         grid = self._grid(eye.height, eye.width)
         return TiledProvenance(

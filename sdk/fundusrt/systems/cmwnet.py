@@ -39,10 +39,11 @@ class CmwnetSystem(System[CmwnetManifest, SegmentationPipeline]):
         sessions: Mapping[str, InferenceSession],
         identity: dict[str, Any],
         max_megapixels: float | None = None,
+        batch: int = 1,
     ) -> SegmentationPipeline:
         """Return the pipeline over `large` and `small`."""
         large, small = sessions["large"], sessions["small"]
-        return SegmentationPipeline(manifest, large, small, identity, max_megapixels=max_megapixels)
+        return SegmentationPipeline(manifest, large, small, identity, batch=batch, max_megapixels=max_megapixels)
 
     def cuda_pipeline(
         self,

@@ -37,8 +37,10 @@ class MageNetSystem(FrameSystem[MageNetManifest, EnhancementPipeline]):
         sessions: Mapping[str, InferenceSession],
         identity: dict[str, Any],
         max_megapixels: float | None = None,
+        batch: int = 1,
     ) -> EnhancementPipeline:
         """Return the pipeline over `enhancement`."""
+        del batch  # one frame
         return EnhancementPipeline(manifest, sessions, identity, max_megapixels=max_megapixels)
 
     def compare(self, pipeline: EnhancementPipeline, bundle: Bundle, eye: FundusImage) -> list[Comparison]:

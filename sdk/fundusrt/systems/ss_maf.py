@@ -32,8 +32,10 @@ class SsMafSystem(FrameSystem[SsMafManifest, ExudatePipeline]):
         sessions: Mapping[str, InferenceSession],
         identity: dict[str, Any],
         max_megapixels: float | None = None,
+        batch: int = 1,
     ) -> ExudatePipeline:
         """Return the pipeline over `segmentation`."""
+        del batch  # one frame
         return ExudatePipeline(manifest, sessions, identity, max_megapixels=max_megapixels)
 
     def compare(self, pipeline: ExudatePipeline, bundle: Bundle, eye: FundusImage) -> list[Comparison]:

@@ -81,8 +81,9 @@ class System(ABC, Generic[M, P]):
         sessions: Mapping[str, InferenceSession],
         identity: dict[str, Any],
         max_megapixels: float | None = None,
+        batch: int = 1,
     ) -> P:
-        """Return the pipeline over open sessions, by the manifest's names."""
+        """Return the pipeline over open sessions, by the manifest's names; `batch`: tiles of one call."""
 
     def cuda_pipeline(
         self, manifest: M, runtime: CudaRuntime, identity: dict[str, Any], max_megapixels: float | None = None

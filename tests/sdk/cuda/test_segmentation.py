@@ -99,9 +99,9 @@ def test_the_batch_changes_nothing(batch: int, opened: Callable[..., Any]) -> No
         ({"order": "fuse_then_cgnr"}, ()),
         ({"order": "cgnr_only"}, ()),
         ({"cgnr": CgnrSpec(enabled=False)}, ()),
-        ({"cgnr": CgnrSpec(mode="raster")}, ("upsample", "fuse")),
-        ({"cgnr": CgnrSpec(mode="converge")}, ("upsample", "fuse")),
-        ({"upsample_on": "logit"}, ("upsample", "fuse")),
+        ({"cgnr": CgnrSpec(mode="raster")}, ("upsample", "cgnr", "fuse")),
+        ({"cgnr": CgnrSpec(mode="converge")}, ("upsample", "cgnr", "fuse")),
+        ({"upsample_on": "logit"}, ("upsample", "cgnr", "fuse")),
     ],
 )
 def test_what_stays_on_the_cpu_is_said(options: Any, stays: tuple[str, ...], opened: Callable[..., Any]) -> None:

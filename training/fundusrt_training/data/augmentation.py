@@ -32,8 +32,8 @@ class AugmentationConfig:
         jitter: brightness, contrast, saturation (factors from U(1 - v, 1 + v)) and hue (shift from U(-v, v) turns).
         vflip: probability of a top-bottom flip; not in the paper.
         brightness_scale: s > 0 multiplies by a factor drawn log-uniformly from [1 / (1 + s), 1 + s]; not in the paper.
-        gamma: g > 0 raises grey levels to a power drawn log-uniformly from [1 / (1 + g), 1 + g], before the colour changes;
-            not in the paper.
+        gamma: g > 0 raises grey levels to a power drawn log-uniformly from [1 / (1 + g), 1 + g], before all colour
+            changes; not in the paper.
         blank: probability that a pair is a blank exposure with empty masks, its grey level from U(-0.2, 1.2) clipped to
             [0, 1]; not in the paper.
     """
