@@ -292,3 +292,14 @@ def test_command_sets_the_share_of_images_without_leakage(tmp_path: Path, share:
     index = json.loads((tmp_path / "index.json").read_text())
     assert index["config"]["leak_free_fraction"] == float(share)
     assert sum(entry["leakage_share"] > 0 for entry in index["images"]) == leaking
+
+
+def test_command_sets_how_much_leaks(tmp_path: Path) -> None:
+    arguments = [str(tmp_path), "--count", "3", "--size", "768x960", "--leak-free", "0"]
+    arguments += ["--coverage", "0.001", "0.002", "0.003"]
+    assert CliRunner().invoke(generate_command, arguments, catch_exceptions=False).exit_code == 0
+    index = json.loads((tmp_path / "index.json").read_text())
+    assert index["config"]["coverage_range"] == [0.001, 0.003]
+    assert index["config"]["coverage_median"] == 0.002
+    # lesions are whole: the last may overshoot a little, or the first be left out as too large
+    assert all(0 < entry["leakage_share"] < 0.0045 for entry in index["images"])

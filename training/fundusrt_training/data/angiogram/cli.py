@@ -68,11 +68,27 @@ def _size(value: str) -> tuple[int, int]:
     show_default=True,
     help="Share of images without any leakage.",
 )
+@click.option(
+    "--coverage",
+    type=(float, float, float),
+    metavar="LOW MEDIAN HIGH",
+    default=(
+        AngiogramConfig().coverage_range[0],
+        AngiogramConfig().coverage_median,
+        AngiogramConfig().coverage_range[1],
+    ),
+    show_default=True,
+    help="Share of the field of view that leaks, where anything does: smallest, median, largest.",
+)
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
-def generate_command(out: Path, count: int, seed: int, size: str, leak_free: float, workers: int) -> None:
+def generate_command(
+    out: Path, count: int, seed: int, size: str, leak_free: float, coverage: tuple[float, float, float], workers: int
+) -> None:
     """Write generated angiograms, leakage masks and fields of view to OUT/{images,masks,fov} and OUT/index.json."""
     height, width = _size(size)
-    _run(out, count, seed, height, width, AngiogramConfig(leak_free_fraction=leak_free), workers)
+    low, median, high = coverage
+    config = AngiogramConfig(leak_free_fraction=leak_free, coverage_range=(low, high), coverage_median=median)
+    _run(out, count, seed, height, width, config, workers)
 
 
 def _run(out: Path, count: int, seed: int, height: int, width: int, config: AngiogramConfig, workers: int) -> None:
