@@ -80,7 +80,7 @@ def main() -> None:
     """Measure, print a table, write the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--gpu", default="sm86")
-    parser.add_argument("--leakage", type=Path, default=CONFIGS / "leakage-join.json")
+    parser.add_argument("--leakage", type=Path, default=CONFIGS / "leakage.json")
     parser.add_argument("--exudate", type=Path, default=CONFIGS / "exudate.json")
     parser.add_argument("--enhance", type=Path, default=CONFIGS / "enhance.json")
     options = parser.parse_args()
