@@ -46,7 +46,10 @@ def _bare(schema: Any, *, names: bool = False) -> Any:
         return schema
     kept = {key: value for key, value in schema.items() if names or key not in ("title", "description")}
     inside = ("properties", "$defs", "default")
-    return {key: value if key == "default" and not names else _bare(value, names=key in inside) for key, value in kept.items()}
+    return {
+        key: value if key == "default" and not names else _bare(value, names=key in inside)
+        for key, value in kept.items()
+    }
 
 
 if __name__ == "__main__":
