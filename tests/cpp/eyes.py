@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from fundusrt.image import read_image
-from fundusrt_training.data.angiogram import AngiogramConfig, generate
+from fundusrt_training.data.angiogram import generate
 from tests.training.synthetic_eye import draw_eye
 
 REAL_IMAGES = "FUNDUSRT_REAL_IMAGES"
@@ -32,7 +32,7 @@ def real_names() -> list[str]:
 
 
 def _angiogram(seed: int, height: int, width: int) -> np.ndarray:
-    return np.asarray(generate(seed, AngiogramConfig(height=height, width=width)).image)
+    return np.asarray(generate(seed, height=height, width=width).image)
 
 
 def _photograph(seed: int, height: int, width: int) -> np.ndarray:
