@@ -53,6 +53,7 @@ def fifo(folder: Path) -> None:
 def external_data(folder: Path) -> None:
     # A graph (field 7) with an initializer (5) whose data_location (14) is EXTERNAL (1).
     (folder / "segmentation.onnx").write_bytes(bytes([0x3A, 4, 0x2A, 2, 0x70, 1]))
+    record(folder, "segmentation.onnx")
     reseal(folder)
 
 
