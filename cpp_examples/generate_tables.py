@@ -21,11 +21,11 @@ def tables() -> dict[str, str]:
     """Return the text of each file by its name."""
     ladder = {
         rung: [
-            {"metric": limit.metric, "value": limit.value, "bound": limit.bound, "task": limit.task, "needed": limit.needed}
+            {key: getattr(limit, key) for key in ("metric", "value", "bound", "task", "needed")}
             for limit in kind.limits.values()
         ]
         for rung, kind in LADDER.items()
-    }  # fmt: skip
+    }
     systems = {
         name: {"roles": dict(manifest.network_roles), "rungs": list(manifest.required_rungs)}
         for name, manifest in (("cmwnet", CmwnetManifest), ("ss-maf", SsMafManifest), ("mage-net", MageNetManifest))

@@ -1,5 +1,4 @@
 #include <cstdio>
-
 #include <fundusrt/bundle.hpp>
 #include <fundusrt/pipeline.hpp>
 

@@ -53,7 +53,9 @@ void need(bool holds, const char* subject, const char* expected) {
     if (!holds) throw fundusrt::Error(fundusrt::ErrorCode::kUsage, subject, "", expected, "see fundusrt.h");
 }
 
-std::string text_or(const char* given, const char* otherwise) { return given == nullptr ? otherwise : given; }
+std::string text_or(const char* given, const char* otherwise) {
+    return given == nullptr ? otherwise : given;
+}
 
 fundusrt::BackendOptions options_of(const frt_options* given) {
     fundusrt::BackendOptions options;
@@ -73,7 +75,7 @@ fundusrt::BackendOptions options_of(const frt_options* given) {
 }
 
 template <typename T>
-void point_at(const frt_result* result, const fundusrt::Array<T> fundusrt::Result::* member, const char* kind,
+void point_at(const frt_result* result, const fundusrt::Array<T> fundusrt::Result::*member, const char* kind,
               const T** data, int64_t* height, int64_t* width) {
     need(result != nullptr && data != nullptr && height != nullptr && width != nullptr, kind, "no null pointer");
     const fundusrt::Array<T>& array = result->result.*member;
@@ -94,13 +96,17 @@ frt_status frt_check_abi(uint32_t compiled_with) {
     });
 }
 
-uint32_t frt_abi_version(void) { return FRT_ABI_VERSION; }
+uint32_t frt_abi_version(void) {
+    return FRT_ABI_VERSION;
+}
 
 const char* frt_status_name(frt_status status) {
     return status == FRT_OK ? "ok" : fundusrt::code_name(static_cast<fundusrt::ErrorCode>(status));
 }
 
-const char* frt_last_error(void) { return last_error.c_str(); }
+const char* frt_last_error(void) {
+    return last_error.c_str();
+}
 
 frt_status frt_bundle_open(const char* path, frt_bundle** bundle) {
     return guarded([&] {
@@ -109,7 +115,9 @@ frt_status frt_bundle_open(const char* path, frt_bundle** bundle) {
     });
 }
 
-void frt_bundle_close(frt_bundle* bundle) { delete bundle; }
+void frt_bundle_close(frt_bundle* bundle) {
+    delete bundle;
+}
 
 const char* frt_bundle_name(const frt_bundle* bundle) {
     return bundle == nullptr ? "" : bundle->bundle.manifest().name.c_str();
@@ -126,7 +134,9 @@ frt_status frt_pipeline_create(const frt_bundle* bundle, const frt_options* opti
     });
 }
 
-void frt_pipeline_destroy(frt_pipeline* pipeline) { delete pipeline; }
+void frt_pipeline_destroy(frt_pipeline* pipeline) {
+    delete pipeline;
+}
 
 const char* frt_pipeline_provider(const frt_pipeline* pipeline) {
     return pipeline == nullptr ? "" : pipeline->pipeline->provider().c_str();
@@ -149,7 +159,9 @@ frt_status frt_run(const frt_pipeline* pipeline, const frt_image* image, frt_res
     });
 }
 
-void frt_result_free(frt_result* result) { delete result; }
+void frt_result_free(frt_result* result) {
+    delete result;
+}
 
 int32_t frt_result_gradable(const frt_result* result) {
     return result != nullptr && result->result.gradable ? 1 : 0;
@@ -182,9 +194,8 @@ frt_status frt_result_lesion(const frt_result* result, int64_t index, frt_lesion
         need(lesion != nullptr && index >= 0 && index < frt_result_lesion_count(result), "lesion",
              "an index below frt_result_lesion_count");
         const fundusrt::Lesion& from = result->result.lesions[static_cast<size_t>(index)];
-        *lesion = {from.area_px, from.area_mm2,   from.y0,         from.x0,
-                   from.y1,      from.x1,         from.centroid_y, from.centroid_x,
-                   from.mean_probability};
+        *lesion = {from.area_px,    from.area_mm2,        from.y0, from.x0, from.y1, from.x1, from.centroid_y,
+                   from.centroid_x, from.mean_probability};
     });
 }
 

@@ -105,7 +105,9 @@ PROBE void probe_field(const void* pixels, int64_t height, int64_t width, int ch
         give(find_field_of_view(taken(static_cast<const uint16_t*>(pixels), height, width, channels)), to);
 }
 
-PROBE void probe_lab_tables(uint16_t* to) { std::copy(lab_tables().begin(), lab_tables().end(), to); }
+PROBE void probe_lab_tables(uint16_t* to) {
+    std::copy(lab_tables().begin(), lab_tables().end(), to);
+}
 
 PROBE void probe_gamma_table(double gamma, uint8_t* to) {
     const auto table = gamma_table(gamma);
@@ -113,8 +115,8 @@ PROBE void probe_gamma_table(double gamma, uint8_t* to) {
 }
 
 // Returns the channels of the result; `to` has room for those of the image.
-PROBE int probe_enhance(const void* pixels, const uint8_t* field, int64_t height, int64_t width, int channels,
-                        int bits, double clip, int grid, double gamma, uint8_t* to) {
+PROBE int probe_enhance(const void* pixels, const uint8_t* field, int64_t height, int64_t width, int channels, int bits,
+                        double clip, int grid, double gamma, uint8_t* to) {
     PreprocessSpec spec;
     if (grid != 0) spec.clahe = ClaheSpec{clip, grid};
     spec.gamma = gamma;
@@ -132,8 +134,8 @@ PROBE void probe_tensor(const uint8_t* pixels, int64_t height, int64_t width, in
     Tensors(spec).write(taken(pixels, height, width, channels), 0, 0, height, width, to);
 }
 
-// Six numbers a tile: row, column, y0, x0, y1, x1, tiles in reading order, at most `room` tiles; returns their number, or
-// minus the error's code.
+// Six numbers a tile: row, column, y0, x0, y1, x1, tiles in reading order, at most `room` tiles; returns their number,
+// or minus the error's code.
 PROBE int64_t probe_tiles(int64_t height, int64_t width, int64_t tile, int64_t overlap, int64_t room, int64_t* to) {
     int64_t count = 0;
     const int code = code_of([&] {
@@ -162,9 +164,8 @@ PROBE void probe_stitch(const float* tiles, int64_t height, int64_t width, int64
 }
 
 PROBE int probe_cgnr(const uint8_t* base, const uint8_t* guide, int64_t height, int64_t width, int mode, uint8_t* to) {
-    return code_of([&] {
-        give(cgnr(taken(base, height, width), taken(guide, height, width), static_cast<CgnrMode>(mode)), to);
-    });
+    return code_of(
+        [&] { give(cgnr(taken(base, height, width), taken(guide, height, width), static_cast<CgnrMode>(mode)), to); });
 }
 
 PROBE int probe_fuse(const float* small, const float* large, int64_t height, int64_t width, double threshold,
@@ -188,10 +189,14 @@ PROBE int64_t probe_lesions(const uint8_t* mask, const float* probability, int64
     const auto lesions = find_lesions(taken(mask, height, width), taken(probability, height, width), mm_per_px);
     for (size_t i = 0; i < lesions.size() && static_cast<int64_t>(i) < room; ++i) {
         const Lesion& each = lesions[i];
-        const double row[9] = {static_cast<double>(each.area_px), each.area_mm2,
-                               static_cast<double>(each.y0),      static_cast<double>(each.x0),
-                               static_cast<double>(each.y1),      static_cast<double>(each.x1),
-                               each.centroid_y,                   each.centroid_x,
+        const double row[9] = {static_cast<double>(each.area_px),
+                               each.area_mm2,
+                               static_cast<double>(each.y0),
+                               static_cast<double>(each.x0),
+                               static_cast<double>(each.y1),
+                               static_cast<double>(each.x1),
+                               each.centroid_y,
+                               each.centroid_x,
                                each.mean_probability};
         std::copy_n(row, 9, to + 9 * i);
     }
@@ -212,7 +217,9 @@ PROBE Probe* probe_open(const char* path) {
     return new Probe{std::move(bundle), std::move(pipeline), {}, {}};
 }
 
-PROBE void probe_close(Probe* probe) { delete probe; }
+PROBE void probe_close(Probe* probe) {
+    delete probe;
+}
 
 // Pre-processes an image; probe_array then gives each array by stage: size (height, width, channels) and pixels.
 PROBE void probe_preprocess(Probe* probe, const void* pixels, int64_t height, int64_t width, int channels, int bits) {

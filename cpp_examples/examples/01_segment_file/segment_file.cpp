@@ -1,7 +1,6 @@
 // One PNG file through a bundle: segment_file BUNDLE IMAGE.png OUT.png
 #include <cstdio>
 #include <exception>
-
 #include <fundusrt/bundle.hpp>
 #include <fundusrt/error.hpp>
 #include <fundusrt/pipeline.hpp>

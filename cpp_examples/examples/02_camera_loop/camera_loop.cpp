@@ -9,15 +9,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
-#include <mutex>
-#include <string>
-#include <thread>
-#include <vector>
-
 #include <fundusrt/bundle.hpp>
 #include <fundusrt/error.hpp>
 #include <fundusrt/pipeline.hpp>
 #include <fundusrt/sha256.hpp>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
 
 namespace {
 
@@ -58,8 +57,8 @@ std::string digest(const fundusrt::Result& result) {
 void print_histogram(std::vector<double> ms) {
     std::sort(ms.begin(), ms.end());
     const auto at = [&](double share) { return ms[static_cast<size_t>(share * static_cast<double>(ms.size() - 1))]; };
-    std::printf("latency ms: min %.1f  p50 %.1f  p90 %.1f  p99 %.1f  max %.1f\n", ms.front(), at(0.5), at(0.9), at(0.99),
-                ms.back());
+    std::printf("latency ms: min %.1f  p50 %.1f  p90 %.1f  p99 %.1f  max %.1f\n", ms.front(), at(0.5), at(0.9),
+                at(0.99), ms.back());
     constexpr int kBars = 10;
     const double low = ms.front(), step = std::max((ms.back() - low) / kBars, 1e-9);
     for (int bar = 0; bar < kBars; ++bar) {
@@ -79,7 +78,8 @@ int main(int count, char** arguments) {
         return 2;
     }
     const int frames = std::atoi(arguments[2]), workers = count > 3 ? std::max(1, std::atoi(arguments[3])) : 1;
-    const int64_t height = count > 5 ? std::atoll(arguments[4]) : 512, width = count > 5 ? std::atoll(arguments[5]) : 640;
+    const int64_t height = count > 5 ? std::atoll(arguments[4]) : 512,
+                  width = count > 5 ? std::atoll(arguments[5]) : 640;
     try {
         const auto bundle = fundusrt::Bundle::open(arguments[1]);
         fundusrt::BackendOptions options;

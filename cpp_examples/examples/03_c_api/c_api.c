@@ -1,6 +1,5 @@
 /* The C interface from C99: c_api BUNDLE. Runs a drawn 16-bit frame whose rows have gaps between them. */
 #include <fundusrt/fundusrt.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -4,11 +4,10 @@
 // the pixels that differ are counted.
 #include <cstdio>
 #include <exception>
-#include <string>
-
 #include <fundusrt/bundle.hpp>
 #include <fundusrt/pipeline.hpp>
 #include <fundusrt/png.hpp>
+#include <string>
 
 int main(int count, char** arguments) {
     if (count < 4) {

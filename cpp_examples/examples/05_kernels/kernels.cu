@@ -3,9 +3,8 @@
 // One translation unit holds all kernels (all.cu); they take plain device pointers.
 #include <cstdint>
 #include <cstdio>
-#include <vector>
-
 #include <fundusrt/preprocess.hpp>
+#include <vector>
 
 #include "all.cu"
 
@@ -31,8 +30,8 @@ int main() {
     if (failed(cudaMalloc(&source, image.values.size())) || failed(cudaMalloc(&target, expected.values.size())) ||
         failed(cudaMemcpy(source, image.data(), image.values.size(), cudaMemcpyHostToDevice)))
         return 1;
-    frt_shrink_area<<<static_cast<unsigned>((kSide * kSide + 255) / 256), 256>>>(source, target, kHeight, kWidth, 1, kSide,
-                                                                               kSide);
+    frt_shrink_area<<<static_cast<unsigned>((kSide * kSide + 255) / 256), 256>>>(source, target, kHeight, kWidth, 1,
+                                                                                 kSide, kSide);
     std::vector<uint8_t> made(expected.values.size());
     if (failed(cudaGetLastError()) || failed(cudaMemcpy(made.data(), target, made.size(), cudaMemcpyDeviceToHost)))
         return 1;

@@ -114,7 +114,7 @@ FRT_API frt_status frt_result_image(const frt_result* result, const uint8_t** rg
 
 typedef struct frt_lesion {
     int64_t area_px;
-    double area_mm2; /* negative where the scale is unknown */
+    double area_mm2;        /* negative where the scale is unknown */
     int64_t y0, x0, y1, x1; /* half-open box */
     double centroid_y, centroid_x;
     double mean_probability;

@@ -14,9 +14,9 @@ struct ImageView {
     const void* data = nullptr;
     int64_t height = 0;
     int64_t width = 0;
-    int channels = 1;             // 1 grey, 3 RGB
-    int bits = 8;                 // 8, or 16 in the machine's byte order
-    ptrdiff_t stride_bytes = 0;   // 0: rows without gaps; negative: the last row comes first in memory
+    int channels = 1;                // 1 grey, 3 RGB
+    int bits = 8;                    // 8, or 16 in the machine's byte order
+    ptrdiff_t stride_bytes = 0;      // 0: rows without gaps; negative: the last row comes first in memory
     const uint8_t* field = nullptr;  // (height, width) without gaps, not 0 inside the field of view; null: it is found
     double mm_per_px = 0.0;          // 0: unknown
 };
@@ -25,7 +25,7 @@ struct FundusImage {
     std::variant<Bytes, Words> pixels;
     Mask fov;  // 255 inside the field of view
     int64_t fov_px = 0;
-    bool whole = false;  // every pixel is inside
+    bool whole = false;      // every pixel is inside
     double mm_per_px = 0.0;  // 0: unknown
 
     int64_t height() const { return fov.height; }

@@ -9,7 +9,7 @@ namespace fundusrt {
 
 struct Lesion {
     int64_t area_px = 0;
-    double area_mm2 = -1;  // negative where the image has no known scale
+    double area_mm2 = -1;                    // negative where the image has no known scale
     int64_t y0 = 0, x0 = 0, y1 = 0, x1 = 0;  // half-open box
     double centroid_y = 0, centroid_x = 0;
     double mean_probability = 0;

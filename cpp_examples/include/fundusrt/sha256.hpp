@@ -8,6 +8,8 @@ namespace fundusrt {
 
 // 64 lower-case hexadecimal digits.
 std::string sha256(const void* data, size_t size);
-inline std::string sha256(const std::string& bytes) { return sha256(bytes.data(), bytes.size()); }
+inline std::string sha256(const std::string& bytes) {
+    return sha256(bytes.data(), bytes.size());
+}
 
 }  // namespace fundusrt

@@ -50,7 +50,9 @@ class BundleReader {
     }
 };
 
-Bundle Bundle::open(const std::string& path) { return BundleReader::read(*open_storage(path), path); }
+Bundle Bundle::open(const std::string& path) {
+    return BundleReader::read(*open_storage(path), path);
+}
 
 Bundle Bundle::from_memory(const void* content, size_t size, const std::string& source) {
     return BundleReader::read(*open_storage(content, size, source), source);

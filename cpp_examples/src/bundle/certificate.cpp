@@ -32,9 +32,8 @@ void check_measurement(const std::string& subject, const std::string& rung, cons
     const json& limits = ladder_tables()["limits"];
     double limit = given;
     if (const auto known_rung = limits.find(rung); known_rung != limits.end()) {
-        const auto known = std::find_if(known_rung->begin(), known_rung->end(), [&](const json& each) {
-            return is_or_ends_with(metric, each["metric"]);
-        });
+        const auto known = std::find_if(known_rung->begin(), known_rung->end(),
+                                        [&](const json& each) { return is_or_ends_with(metric, each["metric"]); });
         if (known == known_rung->end()) refuse(subject, "the figure '" + metric + "'", "a figure of the ladder");
         if ((*known)["bound"] != bound) refuse(subject, metric + ", " + bound, "the ladder's bound");
         const double strict = (*known)["value"];

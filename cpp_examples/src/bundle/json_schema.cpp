@@ -11,16 +11,14 @@ namespace {
 using nlohmann::json;
 
 bool is_hash(const std::string& text) {
-    return text.size() == 64 && std::all_of(text.begin(), text.end(), [](char c) {
-               return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-           });
+    return text.size() == 64 && std::all_of(text.begin(), text.end(),
+                                            [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
 bool is_bundle_name(const std::string& text) {
     const auto plain = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z'); };
-    return !text.empty() && plain(text[0]) && std::all_of(text.begin(), text.end(), [&](char c) {
-        return plain(c) || c == '_' || c == '-';
-    });
+    return !text.empty() && plain(text[0]) &&
+           std::all_of(text.begin(), text.end(), [&](char c) { return plain(c) || c == '_' || c == '-'; });
 }
 
 // The schemas have two patterns; matching them by hand keeps a hostile text from recursing in a regex engine.
@@ -48,8 +46,7 @@ class Walk {
     json value(const json& value, const json& schema, const std::string& place) const {
         if (const auto reference = schema.find("$ref"); reference != schema.end())
             return this->value(value, resolved(*reference), place);
-        if (const auto choices = schema.find("anyOf"); choices != schema.end())
-            return any_of(value, *choices, place);
+        if (const auto choices = schema.find("anyOf"); choices != schema.end()) return any_of(value, *choices, place);
         if (const auto chooser = schema.find("discriminator"); chooser != schema.end())
             return chosen(value, *chooser, place);
         if (schema.contains("type") && !has_type(value, schema["type"]))
@@ -146,7 +143,9 @@ class Walk {
 
 }  // namespace
 
-json conforming(const json& document, const json& schema) { return Walk(schema).value(document, schema, ""); }
+json conforming(const json& document, const json& schema) {
+    return Walk(schema).value(document, schema, "");
+}
 
 json parse_json(const std::string& text) {
     try {

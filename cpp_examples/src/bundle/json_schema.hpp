@@ -1,10 +1,9 @@
 // The part of JSON Schema that the manifest's and the certificate's schemas use.
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
-
-#include <nlohmann/json.hpp>
 
 namespace fundusrt {
 

@@ -65,7 +65,9 @@ void read_cmwnet(const json& content, Manifest& manifest) {
     if (!pre["clahe"].is_null()) manifest.preprocess.clahe = ClaheSpec{pre["clahe"]["clip"], pre["clahe"]["grid"]};
     const std::string round = content["tile"]["round"];
     manifest.tile.size = content["tile"]["size"];
-    manifest.tile.round = round == "nearest" ? Rounding::kNearest : round == "ceil" ? Rounding::kCeil : Rounding::kFloor;
+    manifest.tile.round = round == "nearest" ? Rounding::kNearest
+                          : round == "ceil"  ? Rounding::kCeil
+                                             : Rounding::kFloor;
     manifest.whole_image.size = content["whole_image"]["size"];
     manifest.whole_image.interpolation = interpolation(content["whole_image"]["interpolation"]);
     const json& post = content["postprocess"];
@@ -116,8 +118,8 @@ class Checks {
             if (found->second.role != role.get<std::string>()) refuse(source_, "networks." + name, "another role");
         }
         for (const VariantSpec& variant : manifest_.variants())
-            if (variant.weights && (folder_of(*variant.weights) != folder_of(variant.file) ||
-                                    *variant.weights == variant.file))
+            if (variant.weights &&
+                (folder_of(*variant.weights) != folder_of(variant.file) || *variant.weights == variant.file))
                 refuse(source_, "networks", "weights " + *variant.weights + " that are not beside " + variant.file);
         shapes(output_scale);
     }
@@ -186,7 +188,8 @@ std::string content_hash(json content) {
 
 std::vector<VariantSpec> Manifest::variants() const {
     std::vector<VariantSpec> all;
-    for (const auto& entry : networks) all.insert(all.end(), entry.second.variants.begin(), entry.second.variants.end());
+    for (const auto& entry : networks)
+        all.insert(all.end(), entry.second.variants.begin(), entry.second.variants.end());
     return all;
 }
 
@@ -226,8 +229,8 @@ Manifest parse_manifest(const std::string& content, const std::string& source) {
         read_cmwnet(document, manifest);
     else
         read_frame(document, manifest);
-    Checks(manifest, source).all(ladder_tables()["systems"][manifest.system_name]["roles"],
-                                 document.value("output_scale", 1));
+    Checks(manifest, source)
+        .all(ladder_tables()["systems"][manifest.system_name]["roles"], document.value("output_scale", 1));
 
     std::vector<std::string> named = manifest.network_files();
     for (const auto& entry : manifest.golden) named.push_back(entry.second);
@@ -241,8 +244,9 @@ Manifest parse_manifest(const std::string& content, const std::string& source) {
         if (record.bytes > kMaxBundleBytes) total = kMaxBundleBytes;
         total += record.bytes;
         if (total > kMaxBundleBytes)
-            throw_bundle_error(source + ", bundle.json, files", "more than " + std::to_string(kMaxBundleBytes) + " bytes",
-                               "at most that many", "do not use this bundle");
+            throw_bundle_error(source + ", bundle.json, files",
+                               "more than " + std::to_string(kMaxBundleBytes) + " bytes", "at most that many",
+                               "do not use this bundle");
     }
     manifest.needed_rungs = needed_rungs(manifest);
     manifest.content_sha256 = content_hash(document);

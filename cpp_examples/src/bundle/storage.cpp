@@ -30,7 +30,8 @@ std::string whole_file(const fs::path& path, uint64_t limit, const std::string& 
         unreadable(source, std::to_string(size) + " bytes; at most " + std::to_string(limit) + " were expected");
     std::ifstream file(path, std::ios::binary);
     std::string content(size, '\0');
-    if (!file.read(content.data(), static_cast<std::streamsize>(size))) unreadable(source, "a file that cannot be read");
+    if (!file.read(content.data(), static_cast<std::streamsize>(size)))
+        unreadable(source, "a file that cannot be read");
     return content;
 }
 

@@ -16,15 +16,24 @@ enum class Kind { kModel, kTraining, kFunction, kGraph, kNode, kAttribute, kTens
 
 // Which message lies in a field of another: everything that can hold a TensorProto (onnx.proto, opset 18 to 23).
 const std::map<std::pair<Kind, uint32_t>, Kind> kChildren = {
-    {{Kind::kModel, 7}, Kind::kGraph},           {{Kind::kModel, 20}, Kind::kTraining},
-    {{Kind::kModel, 25}, Kind::kFunction},       {{Kind::kTraining, 1}, Kind::kGraph},
-    {{Kind::kTraining, 2}, Kind::kGraph},        {{Kind::kGraph, 1}, Kind::kNode},
-    {{Kind::kGraph, 5}, Kind::kTensor},          {{Kind::kGraph, 15}, Kind::kSparseTensor},
-    {{Kind::kFunction, 7}, Kind::kNode},         {{Kind::kFunction, 11}, Kind::kAttribute},
-    {{Kind::kNode, 5}, Kind::kAttribute},        {{Kind::kAttribute, 5}, Kind::kTensor},
-    {{Kind::kAttribute, 6}, Kind::kGraph},       {{Kind::kAttribute, 10}, Kind::kTensor},
-    {{Kind::kAttribute, 11}, Kind::kGraph},      {{Kind::kAttribute, 22}, Kind::kSparseTensor},
-    {{Kind::kAttribute, 23}, Kind::kSparseTensor}, {{Kind::kSparseTensor, 1}, Kind::kTensor},
+    {{Kind::kModel, 7}, Kind::kGraph},
+    {{Kind::kModel, 20}, Kind::kTraining},
+    {{Kind::kModel, 25}, Kind::kFunction},
+    {{Kind::kTraining, 1}, Kind::kGraph},
+    {{Kind::kTraining, 2}, Kind::kGraph},
+    {{Kind::kGraph, 1}, Kind::kNode},
+    {{Kind::kGraph, 5}, Kind::kTensor},
+    {{Kind::kGraph, 15}, Kind::kSparseTensor},
+    {{Kind::kFunction, 7}, Kind::kNode},
+    {{Kind::kFunction, 11}, Kind::kAttribute},
+    {{Kind::kNode, 5}, Kind::kAttribute},
+    {{Kind::kAttribute, 5}, Kind::kTensor},
+    {{Kind::kAttribute, 6}, Kind::kGraph},
+    {{Kind::kAttribute, 10}, Kind::kTensor},
+    {{Kind::kAttribute, 11}, Kind::kGraph},
+    {{Kind::kAttribute, 22}, Kind::kSparseTensor},
+    {{Kind::kAttribute, 23}, Kind::kSparseTensor},
+    {{Kind::kSparseTensor, 1}, Kind::kTensor},
     {{Kind::kSparseTensor, 2}, Kind::kTensor},
 };
 

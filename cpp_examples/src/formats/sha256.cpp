@@ -19,7 +19,9 @@ constexpr uint32_t kRound[64] = {
     0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
-uint32_t rotated(uint32_t value, int bits) { return value >> bits | value << (32 - bits); }
+uint32_t rotated(uint32_t value, int bits) {
+    return value >> bits | value << (32 - bits);
+}
 
 void absorb(std::array<uint32_t, 8>& state, const uint8_t* block) {
     uint32_t w[64];
@@ -35,8 +37,8 @@ void absorb(std::array<uint32_t, 8>& state, const uint8_t* block) {
     }
     auto [a, b, c, d, e, f, g, h] = state;
     for (int i = 0; i < 64; ++i) {
-        const uint32_t t1 = h + (rotated(e, 6) ^ rotated(e, 11) ^ rotated(e, 25)) + ((e & f) ^ (~e & g)) + kRound[i] +
-                            w[i];
+        const uint32_t t1 =
+            h + (rotated(e, 6) ^ rotated(e, 11) ^ rotated(e, 25)) + ((e & f) ^ (~e & g)) + kRound[i] + w[i];
         const uint32_t t2 = (rotated(a, 2) ^ rotated(a, 13) ^ rotated(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
         h = g;
         g = f;

@@ -13,8 +13,12 @@ constexpr size_t kEndSize = 22, kDirectorySize = 46, kLocalSize = 30, kLongestCo
 constexpr uint32_t kEnd = 0x06054b50, kDirectory = 0x02014b50, kLocal = 0x04034b50;
 constexpr uint32_t kStored = 0, kDeflated = 8, kEncrypted = 1;
 
-uint32_t two(const uint8_t* at) { return at[0] | static_cast<uint32_t>(at[1]) << 8; }
-uint32_t four(const uint8_t* at) { return two(at) | two(at + 2) << 16; }
+uint32_t two(const uint8_t* at) {
+    return at[0] | static_cast<uint32_t>(at[1]) << 8;
+}
+uint32_t four(const uint8_t* at) {
+    return two(at) | two(at + 2) << 16;
+}
 
 std::string inflated(const uint8_t* packed, uint32_t packed_size, uint32_t size) {
     std::string made(static_cast<size_t>(size) + 1, '\0');  // one more, to see a member that is longer than it says
@@ -47,8 +51,7 @@ ZipArchive::ZipArchive(const uint8_t* content, size_t size) : content_(content),
     size_t at = start;
     const size_t stop = start + size_t{length};
     for (uint32_t i = 0; i < count; ++i) {
-        if (stop - at < kDirectorySize || four(content + at) != kDirectory)
-            throw FormatError("a damaged directory");
+        if (stop - at < kDirectorySize || four(content + at) != kDirectory) throw FormatError("a damaged directory");
         const uint8_t* entry = content + at;
         const size_t name_size = two(entry + 28), extra = two(entry + 30), comment = two(entry + 32);
         if (stop - at - kDirectorySize < name_size + extra + comment) throw FormatError("a damaged directory");

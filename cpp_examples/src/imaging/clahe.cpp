@@ -4,10 +4,9 @@
 #include <cmath>
 #include <vector>
 
+#include "clahe.cuh"
 #include "imaging/cuda_on_host.hpp"
 #include "imaging/shared_kernels.hpp"
-
-#include "clahe.cuh"
 
 namespace fundusrt {
 
@@ -74,10 +73,10 @@ std::vector<uint8_t> equalising_tables(const uint8_t* src, int64_t stride, int64
     std::vector<uint8_t> tables(static_cast<size_t>(tiles.grid) * static_cast<size_t>(tiles.grid) * 256);
     for (int row = 0; row < tiles.grid; ++row)
         for (int column = 0; column < tiles.grid; ++column)
-            equalising_table(src, stride, height, width, tiles, row * tiles.height, column * tiles.width, limit,
-                             tables.data() + (static_cast<size_t>(row) * static_cast<size_t>(tiles.grid) +
-                                              static_cast<size_t>(column)) *
-                                                 256);
+            equalising_table(
+                src, stride, height, width, tiles, row * tiles.height, column * tiles.width, limit,
+                tables.data() +
+                    (static_cast<size_t>(row) * static_cast<size_t>(tiles.grid) + static_cast<size_t>(column)) * 256);
     return tables;
 }
 

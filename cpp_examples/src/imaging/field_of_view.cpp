@@ -21,13 +21,15 @@ constexpr double kLeastBrightEnd = 1020, kLeastRating = 0.2 * kOctave, kBand = 0
 constexpr double kLeastSolidity = 0.85, kLeastField = 0.02;
 
 int64_t reduction(int64_t height, int64_t width, int64_t side) {
-    const int64_t factor = std::min((std::max(height, width) + side - 1) / side,
-                                    std::max<int64_t>(1, std::min(height, width) / 8));
+    const int64_t factor =
+        std::min((std::max(height, width) + side - 1) / side, std::max<int64_t>(1, std::min(height, width) / 8));
     return factor > 3 ? factor + factor % 2 : factor;
 }
 
 // Half to even, as Python rounds.
-int64_t rounded(double value) { return static_cast<int64_t>(std::nearbyint(value)); }
+int64_t rounded(double value) {
+    return static_cast<int64_t>(std::nearbyint(value));
+}
 
 // NumPy's percentile, linear between the two neighbours in rank.
 template <typename T>
@@ -198,7 +200,11 @@ Mask find(const Array<T>& pixels) {
 
 }  // namespace
 
-Mask find_field_of_view(const Bytes& pixels) { return find(pixels); }
-Mask find_field_of_view(const Words& pixels) { return find(pixels); }
+Mask find_field_of_view(const Bytes& pixels) {
+    return find(pixels);
+}
+Mask find_field_of_view(const Words& pixels) {
+    return find(pixels);
+}
 
 }  // namespace fundusrt

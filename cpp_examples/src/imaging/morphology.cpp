@@ -24,8 +24,7 @@ void extreme_line(const uint8_t* from, uint8_t* to, int64_t count, int64_t strid
     }
     for (int64_t i = padded - 1; i >= 0; --i) {
         const size_t at = static_cast<size_t>(i);
-        backward[at] =
-            i == padded - 1 || (i + 1) % window == 0 ? value(i) : better(backward[at + 1], value(i));
+        backward[at] = i == padded - 1 || (i + 1) % window == 0 ? value(i) : better(backward[at + 1], value(i));
     }
     for (int64_t i = 0; i < count; ++i)
         to[i * stride] = better(backward[static_cast<size_t>(i)], forward[static_cast<size_t>(i + window - 1)]);

@@ -106,12 +106,13 @@ std::vector<Piece> larger_pieces(const Mask& whole) {
     return pieces;
 }
 
-int64_t turn(Point a, Point b, Point c) { return (b.x - a.x) * (c.y - a.y) - (b.y - a.y) * (c.x - a.x); }
+int64_t turn(Point a, Point b, Point c) {
+    return (b.x - a.x) * (c.y - a.y) - (b.y - a.y) * (c.x - a.x);
+}
 
 // Corners only (Andrew's monotone chain).
 std::vector<Point> convex_hull(std::vector<Point> points) {
-    std::sort(points.begin(), points.end(),
-              [](Point a, Point b) { return a.x != b.x ? a.x < b.x : a.y < b.y; });
+    std::sort(points.begin(), points.end(), [](Point a, Point b) { return a.x != b.x ? a.x < b.x : a.y < b.y; });
     std::vector<Point> hull;
     if (points.size() < 2) return points;
     for (int side = 0; side < 2; ++side) {

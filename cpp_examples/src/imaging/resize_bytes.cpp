@@ -23,8 +23,7 @@ Cubic cubic_place(int64_t i, int64_t source, int64_t target) {
     const double first = ((a * (x + 1) - 5 * a) * (x + 1) + 8 * a) * (x + 1) - 4 * a;
     const double second = ((a + 2) * x - (a + 3)) * x * x + 1, third = ((a + 2) * y - (a + 3)) * y * y + 1;
     Cubic made{};
-    for (int64_t k = 0; k < 4; ++k)
-        made.at[k] = std::clamp<int64_t>(static_cast<int64_t>(low) - 1 + k, 0, source - 1);
+    for (int64_t k = 0; k < 4; ++k) made.at[k] = std::clamp<int64_t>(static_cast<int64_t>(low) - 1 + k, 0, source - 1);
     made.weight[0] = static_cast<float>(first);
     made.weight[1] = static_cast<float>(second);
     made.weight[2] = static_cast<float>(third);
@@ -100,7 +99,9 @@ Array<T> mean_of_squares(const Array<T>& image, int64_t factor) {
 
 }  // namespace
 
-int64_t nearest_index(int64_t i, int64_t source, int64_t target) { return (2 * i + 1) * source / (2 * target); }
+int64_t nearest_index(int64_t i, int64_t source, int64_t target) {
+    return (2 * i + 1) * source / (2 * target);
+}
 
 Bytes resize(const Bytes& image, int64_t height, int64_t width, Interpolation interpolation) {
     if (image.height == height && image.width == width) return image;
@@ -116,7 +117,11 @@ Bytes resize(const Bytes& image, int64_t height, int64_t width, Interpolation in
     return made;
 }
 
-Bytes averaged(const Bytes& image, int64_t factor) { return factor == 1 ? image : mean_of_squares(image, factor); }
-Words averaged(const Words& image, int64_t factor) { return factor == 1 ? image : mean_of_squares(image, factor); }
+Bytes averaged(const Bytes& image, int64_t factor) {
+    return factor == 1 ? image : mean_of_squares(image, factor);
+}
+Words averaged(const Words& image, int64_t factor) {
+    return factor == 1 ? image : mean_of_squares(image, factor);
+}
 
 }  // namespace fundusrt

@@ -1,6 +1,6 @@
-// Bilinear resizing of float32 maps as OpenCV does it on x86-64 with Intel's primitives: the place of a pixel exact, its
-// fraction rounded once to float32, first along the row, then down the column, each step low + fraction * (high - low)
-// with the multiplication and the addition fused. The device code is in fuse.cu; this is the same on the CPU.
+// Bilinear resizing of float32 maps as OpenCV does it on x86-64 with Intel's primitives: the place of a pixel exact,
+// its fraction rounded once to float32, first along the row, then down the column, each step low + fraction * (high -
+// low) with the multiplication and the addition fused. The device code is in fuse.cu; this is the same on the CPU.
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -50,17 +50,17 @@ struct Columns {
 };
 
 // One body for both paths: with the attribute the compiler has the instruction, without it std::fma is a call.
-#define FUNDUSRT_ROWS(name, attributes)                                                                             \
-    attributes void across_##name(const float* source, const Columns& columns, float* line, int64_t width) {        \
-        const int32_t *low = columns.low.data(), *high = columns.high.data();                                       \
-        const float* weight = columns.weight.data();                                                                \
-        for (int64_t x = 0; x < width; ++x) {                                                                       \
-            const float first = source[low[x]];                                                                     \
-            line[x] = __builtin_fmaf(weight[x], source[high[x]] - first, first);                                    \
-        }                                                                                                           \
-    }                                                                                                               \
-    attributes void down_##name(const float* upper, const float* lower, float weight, float* to, int64_t width) {   \
-        for (int64_t x = 0; x < width; ++x) to[x] = __builtin_fmaf(weight, lower[x] - upper[x], upper[x]);          \
+#define FUNDUSRT_ROWS(name, attributes)                                                                           \
+    attributes void across_##name(const float* source, const Columns& columns, float* line, int64_t width) {      \
+        const int32_t *low = columns.low.data(), *high = columns.high.data();                                     \
+        const float* weight = columns.weight.data();                                                              \
+        for (int64_t x = 0; x < width; ++x) {                                                                     \
+            const float first = source[low[x]];                                                                   \
+            line[x] = __builtin_fmaf(weight[x], source[high[x]] - first, first);                                  \
+        }                                                                                                         \
+    }                                                                                                             \
+    attributes void down_##name(const float* upper, const float* lower, float weight, float* to, int64_t width) { \
+        for (int64_t x = 0; x < width; ++x) to[x] = __builtin_fmaf(weight, lower[x] - upper[x], upper[x]);        \
     }
 
 FUNDUSRT_ROWS(anywhere, )

@@ -45,20 +45,18 @@ void lab_to_enhanced_rgb(const uint8_t* lab, uint8_t* rgb, int64_t height, int64
 
 void shrink_area(const uint8_t* src, uint8_t* dst, int64_t height, int64_t width, int channels, int64_t target_height,
                  int64_t target_width) {
-    for_each_pixel(target_height * target_width, [&] {
-        frt_shrink_area(src, dst, height, width, channels, target_height, target_width);
-    });
+    for_each_pixel(target_height * target_width,
+                   [&] { frt_shrink_area(src, dst, height, width, channels, target_height, target_width); });
 }
 
-void shrink_blocks(const uint8_t* src, uint8_t* dst, int64_t height, int64_t width, int channels,
-                   int64_t target_height, int64_t target_width) {
-    for_each_pixel(target_height * target_width, [&] {
-        frt_shrink_blocks(src, dst, height, width, channels, target_height, target_width);
-    });
+void shrink_blocks(const uint8_t* src, uint8_t* dst, int64_t height, int64_t width, int channels, int64_t target_height,
+                   int64_t target_width) {
+    for_each_pixel(target_height * target_width,
+                   [&] { frt_shrink_blocks(src, dst, height, width, channels, target_height, target_width); });
 }
 
-void resize_linear(const uint8_t* src, uint8_t* dst, int64_t height, int64_t width, int channels,
-                   int64_t target_height, int64_t target_width, bool by_area) {
+void resize_linear(const uint8_t* src, uint8_t* dst, int64_t height, int64_t width, int channels, int64_t target_height,
+                   int64_t target_width, bool by_area) {
     for_each_pixel(target_height * target_width, [&] {
         frt_resize_linear(src, dst, height, width, channels, target_height, target_width, by_area ? 1 : 0);
     });

@@ -18,11 +18,11 @@ void shrink_area(const uint8_t* src, uint8_t* dst, int64_t height, int64_t width
                  int64_t target_width);
 
 // The same where both sides are whole multiples of the target's.
-void shrink_blocks(const uint8_t* src, uint8_t* dst, int64_t height, int64_t width, int channels,
-                   int64_t target_height, int64_t target_width);
+void shrink_blocks(const uint8_t* src, uint8_t* dst, int64_t height, int64_t width, int channels, int64_t target_height,
+                   int64_t target_width);
 
 // OpenCV's 8-bit bilinear resize; by_area: with the coordinates of enlarging by area.
-void resize_linear(const uint8_t* src, uint8_t* dst, int64_t height, int64_t width, int channels,
-                   int64_t target_height, int64_t target_width, bool by_area);
+void resize_linear(const uint8_t* src, uint8_t* dst, int64_t height, int64_t width, int channels, int64_t target_height,
+                   int64_t target_width, bool by_area);
 
 }  // namespace fundusrt

@@ -52,9 +52,7 @@ class CmwnetPipeline final : public Pipeline {
             fuse_into(result.probability, p_large, manifest_.fusion);
             make_mask(result, eye, manifest_.fusion.threshold);
         });
-        timer.stage("lesions", [&] {
-            result.lesions = find_lesions(result.mask, result.probability, eye.mm_per_px);
-        });
+        timer.stage("lesions", [&] { result.lesions = find_lesions(result.mask, result.probability, eye.mm_per_px); });
         result.timings_ms = std::move(timer.ms);
         return result;
     }

@@ -36,8 +36,7 @@ class MageNetPipeline final : public FramePipeline {
   private:
     static double mean_change(const Bytes& before, const Bytes& after, int64_t field_px) {
         int64_t sum = 0;
-        for (size_t i = 0; i < before.values.size(); ++i)
-            sum += std::abs(int{before.values[i]} - int{after.values[i]});
+        for (size_t i = 0; i < before.values.size(); ++i) sum += std::abs(int{before.values[i]} - int{after.values[i]});
         return static_cast<double>(sum) / static_cast<double>(3 * field_px);
     }
 };

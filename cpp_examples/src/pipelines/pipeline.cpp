@@ -99,8 +99,8 @@ std::unique_ptr<Pipeline> Pipeline::open(const Bundle& bundle, const BackendOpti
     for (const auto& entry : bundle.manifest().networks) {
         const std::string& name = entry.first;
         const VariantSpec& variant = bundle.variant(name, target, options.precision);
-        sessions[name] = open_session(options, name, bundle.network_bytes(variant),
-                                      bundle.source() + ", network '" + name + "'");
+        sessions[name] =
+            open_session(options, name, bundle.network_bytes(variant), bundle.source() + ", network '" + name + "'");
     }
     return assembled(bundle, std::move(sessions));
 }
@@ -114,12 +114,16 @@ std::unique_ptr<Pipeline> Pipeline::over(const Bundle& bundle, Sessions sessions
     return assembled(bundle, std::move(sessions));
 }
 
-Result Pipeline::run(const ImageView& view) const { return run(from_view(view)); }
+Result Pipeline::run(const ImageView& view) const {
+    return run(from_view(view));
+}
 
-const std::string& Pipeline::provider() const { return sessions_.begin()->second->name(); }
+const std::string& Pipeline::provider() const {
+    return sessions_.begin()->second->name();
+}
 
-Values<float> Pipeline::answer(const std::string& network, const Values<float>& feed,
-                               const std::vector<int64_t>& shape, float low, float high) const {
+Values<float> Pipeline::answer(const std::string& network, const Values<float>& feed, const std::vector<int64_t>& shape,
+                               float low, float high) const {
     Session& session = *sessions_.at(network);
     Values<float> values = session.run(feed, shape);
     const auto& wanted = manifest_.networks.at(network).output.shape;

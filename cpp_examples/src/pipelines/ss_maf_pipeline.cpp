@@ -25,9 +25,7 @@ class SsMafPipeline final : public FramePipeline {
             result.probability = frame.to_native(map, manifest_.upsample);
             make_mask(result, eye, manifest_.threshold);
         });
-        timer.stage("lesions", [&] {
-            result.lesions = find_lesions(result.mask, result.probability, eye.mm_per_px);
-        });
+        timer.stage("lesions", [&] { result.lesions = find_lesions(result.mask, result.probability, eye.mm_per_px); });
         result.timings_ms = std::move(timer.ms);
         return result;
     }

@@ -116,8 +116,9 @@ class OnnxRuntimeSession final : public Session {
     Values<float> run(const Values<float>& feed, const std::vector<int64_t>& shape) override {
         try {
             const auto memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
-            const Ort::Value tensor = Ort::Value::CreateTensor<float>(
-                memory, const_cast<float*>(feed.data()), feed.size(), shape.data(), shape.size());  // NOLINT: not written
+            const Ort::Value tensor =
+                Ort::Value::CreateTensor<float>(memory, const_cast<float*>(feed.data()), feed.size(), shape.data(),
+                                                shape.size());  // NOLINT: not written
             const char *in = input_.name.c_str(), *out = output_.name.c_str();
             const auto values = session_.Run(Ort::RunOptions{nullptr}, &in, &tensor, 1, &out, 1);
             const float* from = values[0].GetTensorData<float>();

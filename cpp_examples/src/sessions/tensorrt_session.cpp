@@ -1,4 +1,5 @@
-// Native TensorRT or TensorRT for RTX (the same classes): an engine file that was built ahead, replayed as a CUDA graph.
+// Native TensorRT or TensorRT for RTX (the same classes): an engine file that was built ahead, replayed as a CUDA
+// graph.
 #include <NvInfer.h>
 #include <cuda_runtime_api.h>
 
@@ -85,7 +86,8 @@ class TensorRtSession final : public Session {
         for (int32_t i = 0; i < 2; ++i) {
             const char* name = engine_->getIOTensorName(i);
             const nvinfer1::Dims dims = engine_->getTensorShape(name);
-            if (engine_->getTensorDataType(name) != nvinfer1::DataType::kFLOAT) mismatch("tensors that are not float32");
+            if (engine_->getTensorDataType(name) != nvinfer1::DataType::kFLOAT)
+                mismatch("tensors that are not float32");
             TensorSpec spec{name, {dims.d, dims.d + dims.nbDims}};
             (engine_->getTensorIOMode(name) == nvinfer1::TensorIOMode::kINPUT ? input_ : output_) = spec;
         }

@@ -51,9 +51,9 @@ FieldFrame FieldFrame::around(const FundusImage& eye, const FrameSpec& spec) {
                             "pass another image, or its field of view");
     const auto [height, width] = widened(bottom - top, right - left, spec);
     if (height * width > kMaxFramePx)
-        throw_invalid_input("image", "a field of view whose frame is " + std::to_string(height) + " x " +
-                                         std::to_string(width) + " px",
-                            "a frame of at most 268 megapixels", "crop the image to one eye");
+        throw_invalid_input(
+            "image", "a field of view whose frame is " + std::to_string(height) + " x " + std::to_string(width) + " px",
+            "a frame of at most 268 megapixels", "crop the image to one eye");
     FieldFrame frame;
     frame.top = top - (height - (bottom - top)) / 2;
     frame.left = left - (width - (right - left)) / 2;
@@ -88,8 +88,7 @@ Bytes FieldFrame::cut(const Bytes& pixels, const FundusImage& eye) const {
             for (int c = 0; c < image.channels; ++c) image.data()[i * image.channels + c] &= inside.data()[i];
     };
     if (spec.outside_black) blacken(whole, field);
-    Bytes frame =
-        resize(whole, spec.height_px, spec.width_px, height >= spec.height_px ? spec.shrink : spec.enlarge);
+    Bytes frame = resize(whole, spec.height_px, spec.width_px, height >= spec.height_px ? spec.shrink : spec.enlarge);
     if (spec.outside_black) blacken(frame, nearest(field, spec.height_px, spec.width_px));
     return frame;
 }

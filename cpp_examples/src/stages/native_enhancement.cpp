@@ -16,8 +16,7 @@ void put(Bytes& image, int channel, const Array<T>& native, float scale, const M
     for (int64_t i = 0; i < image.pixels(); ++i) {
         if (fov.data()[i] == 0) continue;
         const float value = static_cast<float>(native.data()[i * native.channels + stored]) * scale + change.data()[i];
-        image.data()[3 * i + channel] =
-            static_cast<uint8_t>(std::nearbyint(std::clamp(value, 0.0f, 1.0f) * 255.0f));
+        image.data()[3 * i + channel] = static_cast<uint8_t>(std::nearbyint(std::clamp(value, 0.0f, 1.0f) * 255.0f));
     }
 }
 

@@ -93,8 +93,8 @@ Bytes shrink_whole(const Bytes& pixels, const WholeImageSpec& spec) {
 std::array<uint8_t, 256> gamma_table(double gamma) {
     std::array<uint8_t, 256> table{};
     for (size_t i = 0; i < 256; ++i)
-        table[i] = static_cast<uint8_t>(
-            std::floor(255.0 * std::pow(static_cast<double>(i) / 255.0, 1.0 / gamma) + 0.5));
+        table[i] =
+            static_cast<uint8_t>(std::floor(255.0 * std::pow(static_cast<double>(i) / 255.0, 1.0 / gamma) + 0.5));
     return table;
 }
 
