@@ -1,7 +1,7 @@
 """Is C++ end to end as fast as Python?
 
 Each shipped bundle on one image from memory, through the C interface and through Python, in turns in one process and
-with the same ONNX Runtime library; then the resident memory of a program of either kind, and the size of the C++ library.
+with the same ONNX Runtime library; then the resident memory of a program of either kind, and the size of the library.
 
     python -m benchmarks.cpp_pipeline [--rounds 7] [--threads N]
 """

@@ -11,6 +11,7 @@ import pytest
 
 from cpp_examples.generate_tables import FOLDER, tables
 from fundusrt.bundle import shipped_bundles
+from fundusrt.testing import tiny_bundle, tiny_enhancement_bundle, tiny_exudate_bundle
 from tests.cpp.cpp_build import SOURCES, build, missing_tools, run
 
 EXAMPLES = SOURCES / "examples"
@@ -95,32 +96,42 @@ def test_formatting() -> None:
     run([tool, "--dry-run", "--Werror", *sorted(sources)])
 
 
+@pytest.fixture
+def small_bundles(tmp_path: Path) -> list[Path]:
+    """A bundle of each system with networks so small that sanitizers do not take long."""
+    return [
+        tiny_bundle(tmp_path / "cmwnet", tile_px=64, whole_px=64),
+        tiny_exudate_bundle(tmp_path / "ss-maf"),
+        tiny_enhancement_bundle(tmp_path / "mage-net"),
+    ]
+
+
 @pytest.mark.slow
-def test_address_sanitizer_on_every_system() -> None:
+def test_address_sanitizer_on_every_system(small_bundles: list[Path]) -> None:
     reason = missing_tools()
     if reason is not None:
         pytest.skip(reason)
     folder = _sanitized("address", "address,undefined")
-    for bundle in shipped_bundles().values():
-        printed = run([folder / "tests" / "fundusrt_stress", bundle, "1", "3"])
+    for bundle in small_bundles:
+        printed = run([folder / "tests" / "fundusrt_stress", bundle, "2", "6"])
         assert "0 answers differ" in printed
 
 
 @pytest.mark.slow
-def test_thread_sanitizer_with_eight_threads() -> None:
+def test_thread_sanitizer_with_eight_threads(small_bundles: list[Path]) -> None:
     reason = missing_tools()
     if reason is not None:
         pytest.skip(reason)
     folder = _sanitized("thread", "thread")
     fixed = ["setarch", "-R"] if shutil.which("setarch") else []  # a random layout may lie where TSan keeps its own
-    for bundle in shipped_bundles().values():
+    for bundle in small_bundles:
         printed = run([*fixed, folder / "tests" / "fundusrt_stress", bundle, "8", "16"])
         assert "0 answers differ" in printed
 
 
 @pytest.mark.slow
-def test_no_leak_over_a_thousand_frames(built: Path) -> None:
-    printed = run([built / "tests" / "fundusrt_stress", shipped_bundles()["exudate"], "2", "1000"])
+def test_no_leak_over_a_thousand_frames(built: Path, small_bundles: list[Path]) -> None:
+    printed = run([built / "tests" / "fundusrt_stress", small_bundles[0], "2", "1000"])
     grown = re.search(r"0 answers differ; resident memory grew by (-?\d+) KiB", printed)
     assert grown is not None, printed
     assert int(grown.group(1)) < 4096, printed

@@ -4,9 +4,11 @@
 #include <cmath>
 #include <vector>
 
-#include "clahe.cuh"
-#include "imaging/cuda_on_host.hpp"
 #include "imaging/shared_kernels.hpp"
+
+#include "imaging/cuda_on_host.hpp"
+
+#include "clahe.cuh"
 
 namespace fundusrt {
 

@@ -9,6 +9,7 @@
 #define frt_shrink_area frt_host_shrink_area
 #define frt_shrink_blocks frt_host_shrink_blocks
 #define frt_resize_linear frt_host_resize_linear
+
 #include "colour.cu"
 #include "shrink.cu"
 
