@@ -64,13 +64,19 @@ Bytes log_brightness(const Bytes& pixels, int64_t factor) {
     // OpenCV's nearest neighbour: the ratio goes through a division twice.
     const double down = 1.0 / (static_cast<double>(samples.height) / static_cast<double>(height));
     const double across = 1.0 / (static_cast<double>(samples.width) / static_cast<double>(width));
+    const auto places = [](int64_t count, double ratio, int64_t source) {
+        std::vector<int64_t> made;
+        for (int64_t i = 0; i < count; ++i)
+            made.push_back(std::min(static_cast<int64_t>(std::floor(static_cast<double>(i) * ratio)), source - 1));
+        return made;
+    };
+    const std::vector<int64_t> rows = places(samples.height, down, height),
+                               columns = places(samples.width, across, width);
     for (int64_t y = 0; y < samples.height; ++y) {
-        const auto row = std::min(static_cast<int64_t>(std::floor(static_cast<double>(y) * down)), height - 1);
-        for (int64_t x = 0; x < samples.width; ++x) {
-            const auto column = std::min(static_cast<int64_t>(std::floor(static_cast<double>(x) * across)), width - 1);
-            for (int c = 0; c < pixels.channels; ++c)
-                samples.row(y)[x * pixels.channels + c] = table[pixels.row(row)[column * pixels.channels + c]];
-        }
+        const uint8_t* from = pixels.row(rows[static_cast<size_t>(y)]);
+        uint8_t* to = samples.row(y);
+        for (const int64_t column : columns)
+            for (int c = 0; c < pixels.channels; ++c) *to++ = table[from[column * pixels.channels + c]];
     }
     return brightest_channel(averaged(samples, factor / step));
 }

@@ -7,38 +7,36 @@ namespace fundusrt {
 
 namespace {
 
-// Running extreme over 2 reach + 1 values of one line (van Herk, Gil-Werman); `neutral` lies outside the line.
+// Extreme over 2 reach + 1 neighbours along one axis, by spans that double: `step` is the distance of neighbours in
+// memory. Whole rows or whole images at a time, so that the compiler makes vectors of it.
 template <typename Better>
-void extreme_line(const uint8_t* from, uint8_t* to, int64_t count, int64_t stride, int64_t reach, uint8_t neutral,
-                  std::vector<uint8_t>& forward, std::vector<uint8_t>& backward, Better better) {
-    const int64_t window = 2 * reach + 1, padded = count + 2 * reach;
-    forward.resize(static_cast<size_t>(padded));
-    backward.resize(static_cast<size_t>(padded));
-    const auto value = [&](int64_t i) {
-        const int64_t at = i - reach;
-        return at < 0 || at >= count ? neutral : from[at * stride];
+void extremes(std::vector<uint8_t>& from, std::vector<uint8_t>& to, int64_t count, int64_t step, int64_t reach,
+              Better better) {
+    const int64_t window = 2 * reach + 1;
+    int64_t span = 1;
+    const auto pass = [&](int64_t shift) {
+        const uint8_t *near = from.data(), *far = from.data() + shift * step;
+        uint8_t* out = to.data();
+        const int64_t stop = count - shift * step;
+        for (int64_t i = 0; i < stop; ++i) out[i] = better(near[i], far[i]);
+        std::copy(near + stop, near + count, out + stop);
+        from.swap(to);
     };
-    for (int64_t i = 0; i < padded; ++i) {
-        const size_t at = static_cast<size_t>(i);
-        forward[at] = i % window == 0 ? value(i) : better(forward[at - 1], value(i));
-    }
-    for (int64_t i = padded - 1; i >= 0; --i) {
-        const size_t at = static_cast<size_t>(i);
-        backward[at] = i == padded - 1 || (i + 1) % window == 0 ? value(i) : better(backward[at + 1], value(i));
-    }
-    for (int64_t i = 0; i < count; ++i)
-        to[i * stride] = better(backward[static_cast<size_t>(i)], forward[static_cast<size_t>(i + window - 1)]);
+    for (; 2 * span <= window; span *= 2) pass(span);
+    if (span < window) pass(window - span);
 }
 
 template <typename Better>
 Mask extreme(const Mask& mask, int64_t reach, uint8_t neutral, Better better) {
-    Mask across(mask.height, mask.width), made(mask.height, mask.width);
-    std::vector<uint8_t> forward, backward;
+    const int64_t height = mask.height + 2 * reach, width = mask.width + 2 * reach;
+    std::vector<uint8_t> padded(static_cast<size_t>(height * width), neutral), other(padded.size());
     for (int64_t y = 0; y < mask.height; ++y)
-        extreme_line(mask.row(y), across.row(y), mask.width, 1, reach, neutral, forward, backward, better);
-    for (int64_t x = 0; x < mask.width; ++x)
-        extreme_line(across.data() + x, made.data() + x, mask.height, mask.width, reach, neutral, forward, backward,
-                     better);
+        std::copy_n(mask.row(y), mask.width, padded.data() + (y + reach) * width + reach);
+    // Across, what runs over a row's end is only read beyond the last pixel that is kept.
+    extremes(padded, other, height * width, 1, reach, better);
+    extremes(padded, other, height * width, width, reach, better);
+    Mask made(mask.height, mask.width);
+    for (int64_t y = 0; y < mask.height; ++y) std::copy_n(padded.data() + y * width, mask.width, made.row(y));
     return made;
 }
 
@@ -78,26 +76,32 @@ Map distance_to_off(const Mask& mask) {
     const int64_t height = mask.height, width = mask.width, stride = width + 4;
     std::vector<float> room(static_cast<size_t>((height + 4) * stride), kFar);
     const auto at = [&](int64_t y, int64_t x) { return room.data() + (y + 2) * stride + x + 2; };
-    const auto nearest = [&](const float* here, int64_t way) {
-        const int64_t line = way * stride;
-        float best = here[2 * line - 1] + kLong;
-        best = std::min(best, here[2 * line + 1] + kLong);
-        best = std::min(best, here[line - 2] + kLong);
-        best = std::min(best, here[line - 1] + kDiagonal);
-        best = std::min(best, here[line] + kSide);
-        best = std::min(best, here[line + 1] + kDiagonal);
-        best = std::min(best, here[line + 2] + kLong);
-        return std::min(best, here[way] + kSide);
-    };
-    for (int64_t y = 0; y < height; ++y)
-        for (int64_t x = 0; x < width; ++x) *at(y, x) = mask.row(y)[x] == 0 ? 0.0f : nearest(at(y, x), -1);
-    Map made(height, width);
-    for (int64_t y = height - 1; y >= 0; --y)
-        for (int64_t x = width - 1; x >= 0; --x) {
-            float* here = at(y, x);
-            if (*here > 0) *here = std::min(*here, nearest(here, 1));
-            made.row(y)[x] = *here;
+    // Both passes: the rows behind give a candidate for each pixel at once, then the neighbour behind follows in turn.
+    std::vector<float> candidates(static_cast<size_t>(width));
+    const auto from_rows = [&](const float* here, int64_t way) {
+        const float *one = here + way * stride, *two = here + 2 * way * stride;
+        float* best = candidates.data();
+        for (int64_t x = 0; x < width; ++x) {
+            const float lengthy = std::min(std::min(two[x - 1], two[x + 1]), std::min(one[x - 2], one[x + 2])) + kLong;
+            const float oblique = std::min(one[x - 1], one[x + 1]) + kDiagonal;
+            best[x] = std::min(std::min(lengthy, oblique), one[x] + kSide);
         }
+    };
+    for (int64_t y = 0; y < height; ++y) {
+        float* here = at(y, 0);
+        from_rows(here, -1);
+        const uint8_t* on = mask.row(y);
+        for (int64_t x = 0; x < width; ++x)
+            here[x] = on[x] == 0 ? 0.0f : std::min(candidates[static_cast<size_t>(x)], here[x - 1] + kSide);
+    }
+    Map made(height, width);
+    for (int64_t y = height - 1; y >= 0; --y) {
+        float* here = at(y, 0);
+        from_rows(here, 1);
+        for (int64_t x = width - 1; x >= 0; --x)
+            here[x] = std::min(std::min(here[x], candidates[static_cast<size_t>(x)]), here[x + 1] + kSide);
+        std::copy_n(here, width, made.row(y));
+    }
     return made;
 }
 

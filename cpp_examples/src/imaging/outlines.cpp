@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <vector>
 
+#include "imaging/components.hpp"
 #include "imaging/morphology.hpp"
 
 namespace fundusrt {
@@ -20,35 +21,17 @@ constexpr Point kAround[8] = {{1, 0}, {1, 1}, {0, 1}, {-1, 1}, {-1, 0}, {-1, -1}
 
 // Everything but what is connected to the frame's outside by off pixels, side to side.
 Mask without_holes(const Mask& mask) {
-    const int64_t height = mask.height, width = mask.width;
-    Mask made(height, width);
+    const std::vector<Run> runs = connected_runs(mask, false, false);
+    std::vector<bool> outside(runs.size(), false);
+    for (const Run& run : runs)
+        if (run.y == 0 || run.y == mask.height - 1 || run.begin == 0 || run.end == mask.width)
+            outside[run.label] = true;
+    Mask made(mask.height, mask.width);
     std::fill(made.values.begin(), made.values.end(), uint8_t{255});
-    std::vector<Point> open;
-    const auto reach = [&](int64_t x, int64_t y) {
-        if (x < 0 || y < 0 || x >= width || y >= height || mask.row(y)[x] != 0 || made.row(y)[x] == 0) return;
-        made.row(y)[x] = 0;
-        open.push_back({x, y});
-    };
-    for (int64_t x = 0; x < width; ++x) {
-        reach(x, 0);
-        reach(x, height - 1);
-    }
-    for (int64_t y = 0; y < height; ++y) {
-        reach(0, y);
-        reach(width - 1, y);
-    }
-    while (!open.empty()) {
-        const Point p = open.back();
-        open.pop_back();
-        for (size_t k = 0; k < 8; k += 2) reach(p.x + kAround[k].x, p.y + kAround[k].y);
-    }
+    for (const Run& run : runs)
+        if (outside[run.label]) std::fill(made.row(run.y) + run.begin, made.row(run.y) + run.end, uint8_t{0});
     return made;
 }
-
-struct Piece {
-    std::vector<Point> pixels;
-    double area = 0;
-};
 
 // Area inside the polygon through the centres of the border pixels, followed clockwise from the first pixel in reading
 // order.
@@ -78,32 +61,20 @@ double outline_area(const Mask& mask, Point start) {
     return std::abs(twice) / 2;
 }
 
-std::vector<Piece> larger_pieces(const Mask& whole) {
-    Mask left = whole;
-    std::vector<Piece> pieces;
+// The runs of the pieces that count.
+std::vector<Run> larger_pieces(const Mask& whole) {
+    std::vector<Run> runs = connected_runs(whole, true, true);
+    std::vector<double> areas(runs.size(), -1.0);
     double largest = 0;
-    for (int64_t y = 0; y < whole.height; ++y)
-        for (int64_t x = 0; x < whole.width; ++x) {
-            if (left.row(y)[x] == 0) continue;
-            Piece piece;
-            piece.area = outline_area(whole, {x, y});
-            largest = std::max(largest, piece.area);
-            left.row(y)[x] = 0;
-            piece.pixels.push_back({x, y});
-            for (size_t i = 0; i < piece.pixels.size(); ++i)
-                for (const Point& step : kAround) {
-                    const Point p = {piece.pixels[i].x + step.x, piece.pixels[i].y + step.y};
-                    if (p.x < 0 || p.y < 0 || p.x >= whole.width || p.y >= whole.height || left.row(p.y)[p.x] == 0)
-                        continue;
-                    left.row(p.y)[p.x] = 0;
-                    piece.pixels.push_back(p);
-                }
-            pieces.push_back(std::move(piece));
-        }
+    for (const Run& run : runs) {
+        if (areas[run.label] >= 0) continue;  // only a piece's first run begins with its first pixel
+        areas[run.label] = outline_area(whole, {run.begin, run.y});
+        largest = std::max(largest, areas[run.label]);
+    }
     const double least = std::max(kLeastPiece * largest, 1.0);
-    pieces.erase(std::remove_if(pieces.begin(), pieces.end(), [&](const Piece& p) { return p.area < least; }),
-                 pieces.end());
-    return pieces;
+    runs.erase(std::remove_if(runs.begin(), runs.end(), [&](const Run& run) { return areas[run.label] < least; }),
+               runs.end());
+    return runs;
 }
 
 int64_t turn(Point a, Point b, Point c) {
@@ -177,23 +148,16 @@ Mask filled_pieces(const Mask& mask) {
     const Mask whole = without_holes(mask);
     Mask made(mask.height, mask.width);
     std::fill(made.values.begin(), made.values.end(), uint8_t{0});
-    for (const Piece& piece : larger_pieces(whole))
-        for (const Point& p : piece.pixels) made.row(p.y)[p.x] = 255;
+    for (const Run& run : larger_pieces(whole))
+        std::fill(made.row(run.y) + run.begin, made.row(run.y) + run.end, uint8_t{255});
     return made;
 }
 
 Mask filled_hull(const Mask& mask) {
-    // A hull's corners are among the outermost pixels of the rows.
-    std::vector<Point> left(static_cast<size_t>(mask.height), Point{mask.width, 0}), right(left.size(), Point{-1, 0});
-    for (const Piece& piece : larger_pieces(without_holes(mask)))
-        for (const Point& p : piece.pixels) {
-            const size_t row = static_cast<size_t>(p.y);
-            left[row] = {std::min(left[row].x, p.x), p.y};
-            right[row] = {std::max(right[row].x, p.x), p.y};
-        }
+    // A hull's corners are among the ends of runs; the rest of a row is dropped when the hull is made.
     std::vector<Point> points;
-    for (size_t row = 0; row < left.size(); ++row)
-        if (right[row].x >= 0) points.insert(points.end(), {left[row], right[row]});
+    for (const Run& run : larger_pieces(without_holes(mask)))
+        points.insert(points.end(), {{run.begin, run.y}, {run.end - 1, run.y}});
     Mask made(mask.height, mask.width);
     std::fill(made.values.begin(), made.values.end(), uint8_t{0});
     if (!points.empty()) fill_convex(made, convex_hull(std::move(points)));

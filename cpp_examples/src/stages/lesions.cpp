@@ -3,58 +3,11 @@
 #include <algorithm>
 #include <tuple>
 
+#include "imaging/components.hpp"
+
 namespace fundusrt {
 
 namespace {
-
-// A row's pixels [begin, end) that are on, and the component they belong to.
-struct Run {
-    int64_t y, begin, end;
-    size_t label;
-};
-
-class Components {
-  public:
-    explicit Components(const Mask& mask) {
-        size_t above = 0, above_end = 0;
-        for (int64_t y = 0; y < mask.height; ++y) {
-            const size_t first = runs_.size();
-            const uint8_t* row = mask.row(y);
-            for (int64_t x = 0; x < mask.width; ++x) {
-                if (row[x] == 0) continue;
-                const int64_t begin = x;
-                while (x < mask.width && row[x] != 0) ++x;
-                runs_.push_back({y, begin, x, parents_.size()});
-                parents_.push_back(parents_.size());
-            }
-            for (size_t i = first; i < runs_.size(); ++i) {
-                while (above < above_end && runs_[above].end < runs_[i].begin) ++above;
-                for (size_t k = above; k < above_end && runs_[k].begin <= runs_[i].end; ++k)
-                    join(runs_[k].label, runs_[i].label);
-            }
-            above = first;
-            above_end = runs_.size();
-        }
-        for (Run& run : runs_) run.label = root(run.label);
-    }
-
-    const std::vector<Run>& runs() const { return runs_; }
-
-  private:
-    size_t root(size_t label) {
-        while (parents_[label] != label) label = parents_[label] = parents_[parents_[label]];
-        return label;
-    }
-
-    void join(size_t a, size_t b) {
-        a = root(a);
-        b = root(b);
-        parents_[std::max(a, b)] = std::min(a, b);
-    }
-
-    std::vector<Run> runs_;
-    std::vector<size_t> parents_;
-};
 
 struct Sums {
     int64_t area = 0, y0 = 0, x0 = 0, y1 = 0, x1 = 0, sum_y = 0, sum_x = 0;
@@ -64,8 +17,7 @@ struct Sums {
 }  // namespace
 
 std::vector<Lesion> find_lesions(const Mask& mask, const Map& probability, double mm_per_px) {
-    const Components components(mask);
-    const auto& runs = components.runs();
+    const std::vector<Run> runs = connected_runs(mask, true, true);
     if (runs.empty()) return {};
     const int64_t top = runs.front().y;
     int64_t left = mask.width;
