@@ -59,7 +59,8 @@ def main() -> None:
         found = bundles[name]
         print(
             f"{name:8} C++ {found['cpp_median_ms']:8.1f} ms, Python {found['python_median_ms']:8.1f} ms, "
-            f"ratio {found['ratio_median']:.3f} ({found['ratio_range'][0]:.3f} to {found['ratio_range'][1]:.3f}); "
+            f"ratio {found['ratio_median']:.3f} ({found['ratio_range'][0]:.3f} to {found['ratio_range'][1]:.3f}), "
+            f"of processor time {found['processor_ratio']:.3f}; "
             f"peak resident {found['cpp_peak_mib']:.0f} and {found['python_peak_mib']:.0f} MiB"
         )
     binary = folder / "libfundusrt_c.so"
@@ -95,11 +96,13 @@ def _compare(library: CLibrary, name: str, path: Path, pixels: np.ndarray, optio
         python()
         stages.clear()
         times: dict[Callable[[], None], list[float]] = {cpp: [], python: []}
+        spent: dict[Callable[[], None], list[float]] = {cpp: [], python: []}  # by the processor, whatever else it did
         for turn in range(options.rounds):
             for run in (cpp, python) if turn % 2 else (python, cpp):
-                start = time.perf_counter()
+                start, work = time.perf_counter(), time.process_time()
                 run()
                 times[run].append(1000.0 * (time.perf_counter() - start))
+                spent[run].append(1000.0 * (time.process_time() - work))
     library.raw.frt_pipeline_destroy(handle)
     library.raw.frt_bundle_close(bundle)
     ratios = [a / b for a, b in zip(times[cpp], times[python], strict=True)]
@@ -109,6 +112,9 @@ def _compare(library: CLibrary, name: str, path: Path, pixels: np.ndarray, optio
         "python_ms": times[python],
         "cpp_median_ms": statistics.median(times[cpp]),
         "python_median_ms": statistics.median(times[python]),
+        "cpp_processor_ms": spent[cpp],
+        "python_processor_ms": spent[python],
+        "processor_ratio": statistics.median(spent[cpp]) / statistics.median(spent[python]),
         "ratio_median": statistics.median(ratios),
         "ratio_range": [min(ratios), max(ratios)],
         "cpp_stage_median_ms": {stage: statistics.median(each[stage] for each in stages) for stage in stages[0]},

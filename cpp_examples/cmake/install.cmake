@@ -14,3 +14,10 @@ install(FILES
     cmake/FindOnnxRuntime.cmake
     cmake/FindTensorRT.cmake
     DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/fundusrt)
+
+# Beside the libraries, where they look first: a device then needs nothing that the system or a Python has.
+option(FUNDUSRT_INSTALL_ONNXRUNTIME "Install the ONNX Runtime library with the others" ON)
+if(OnnxRuntime_FOUND AND FUNDUSRT_INSTALL_ONNXRUNTIME)
+    get_filename_component(_onnxruntime_real "${ONNXRUNTIME_LIBRARY}" REALPATH)
+    install(FILES "${_onnxruntime_real}" DESTINATION ${CMAKE_INSTALL_LIBDIR} RENAME libonnxruntime.so.1)
+endif()
