@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Of the tests, a file on one of them: a process a core, at most 4, of up to 1.5 GiB each. `make test WORKERS=0` runs them in one.
 WORKERS ?= logical
 
-.PHONY: demo test check kernels wheel bench precision gpu-check clean
+.PHONY: demo test check kernels wheel bench precision gpu-check cpp fuzz clean
 
 demo: $(DEMO_VENV)/.installed
 	$(DEMO_VENV)/bin/fundusrt demo -o out/demo
@@ -35,6 +35,24 @@ bench: $(VENV)/.installed
 # as --packages FOLDER for wheels that this Python lacks, or --rehearse to try the check where no GPU is.
 gpu-check:
 	PYTHONPATH="sdk:training:export:.$${PYTHONPATH:+:$$PYTHONPATH}" $(PYTHON) -m benchmarks.gpu_check $(GPU_CHECK)
+
+# The C++ library and its examples, into build/cpp-tests.
+cpp: $(VENV)/.installed
+	$(BIN)/python -c "from tests.cpp.cpp_build import build; print(build('tests', '-DCMAKE_BUILD_TYPE=Release', '-DFUNDUSRT_TESTS=ON'))"
+
+# Any bytes to the bundle reader for FUZZ_SECONDS, with the address and undefined-behaviour sanitizers: libFuzzer where
+# clang++ is, else a driver without coverage.
+FUZZ_SECONDS ?= 120
+fuzz: $(VENV)/.installed
+	$(BIN)/python cpp_examples/fuzz/seeds.py build/fuzz-seeds
+	cpp_examples/get_headers build/cpp-headers
+	CC=$$(command -v clang || echo cc) CXX=$$(command -v clang++ || echo c++) cmake -S cpp_examples -B build/cpp-fuzz \
+		-DCMAKE_BUILD_TYPE=RelWithDebInfo -DFUNDUSRT_DEPENDENCIES=$(CURDIR)/build/cpp-headers -DFUNDUSRT_FUZZ=ON \
+		-DFUNDUSRT_SANITIZE=address,undefined -DFUNDUSRT_EXAMPLES=OFF -DFUNDUSRT_WITH_ONNXRUNTIME=OFF
+	cmake --build build/cpp-fuzz --parallel 2 --target fuzz_bundle
+	mkdir -p build/fuzz-found
+	build/cpp-fuzz/fuzz/fuzz_bundle -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=4096 -print_final_stats=1 \
+		build/fuzz-found build/fuzz-seeds
 
 # docs/precision.md again. PHOTOGRAPHS shows exudates, LOW_QUALITY what is enhanced; angiograms are generated.
 precision: $(VENV)/.installed
