@@ -11,7 +11,8 @@ namespace fundusrt {
 // Accumulates the tiles of one grid; overlapping values are averaged with equal weight, without overlap each is copied.
 class Stitcher {
   public:
-    explicit Stitcher(const TileGrid& grid);
+    // `memory`: what nobody needs any more; the map is built in it.
+    explicit Stitcher(const TileGrid& grid, Values<float> memory = {});
 
     // Puts one tile's (tile, tile) float32 in place; what lies past the image's end is dropped. Throws
     // Error(kInvalidInput) for a tile that is not of this grid or was added before.

@@ -20,6 +20,11 @@ namespace {
 // A power of two, so that 1 - margin and 1 - (1 - margin) are exact in float32.
 constexpr float kLogitMargin = 1.0f / (1 << 20);
 
+constexpr size_t kMostKept = 64 * 1024 * 1024 / sizeof(float);  // enough for a 16-megapixel map
+
+// One map's memory from image to image, each thread its own: the first touch of fresh memory is what a map costs.
+thread_local Values<float> kept;
+
 class CmwnetPipeline final : public Pipeline {
   public:
     CmwnetPipeline(const Bundle& bundle, Sessions sessions)
@@ -45,12 +50,19 @@ class CmwnetPipeline final : public Pipeline {
         Map p_grid = run_tiles(on_grid, timer, result.tiles);
         Map p_large;
         timer.stage("upsample", [&] {
-            result.probability = upsample(p_grid, eye.height(), eye.width());
-            p_large = upsample(p_whole, eye.height(), eye.width());
+            Values<float> spare;
+            if (p_grid.height == eye.height() && p_grid.width == eye.width()) {
+                result.probability = std::move(p_grid);
+            } else {
+                result.probability = upsample(p_grid, eye.height(), eye.width(), {});
+                spare = std::move(p_grid.values);
+            }
+            p_large = upsample(p_whole, eye.height(), eye.width(), std::move(spare));
         });
         timer.stage("fuse", [&] {
             fuse_into(result.probability, p_large, manifest_.fusion);
             make_mask(result, eye, manifest_.fusion.threshold);
+            if (p_large.values.capacity() <= kMostKept) kept = std::move(p_large.values);
         });
         timer.stage("lesions", [&] { result.lesions = find_lesions(result.mask, result.probability, eye.mm_per_px); });
         result.timings_ms = std::move(timer.ms);
@@ -70,7 +82,8 @@ class CmwnetPipeline final : public Pipeline {
     Map run_tiles(const Bytes& on_grid, StageTimer& timer, int64_t& count) const {
         const int64_t side = manifest_.tile.size;
         const TileGrid grid = TileGrid::cover(on_grid.height, on_grid.width, side);
-        Stitcher stitcher(grid);
+        Stitcher stitcher(grid, std::move(kept));
+        kept = {};
         Values<float> feed(static_cast<size_t>(manifest_.preprocess.channels * side * side));
         for (const Tile& tile : grid.tiles()) {
             timer.stage("gather", [&] { tensors_.write(on_grid, tile.y0, tile.x0, side, side, feed.data()); });
@@ -83,15 +96,24 @@ class CmwnetPipeline final : public Pipeline {
         return stitcher.result();
     }
 
-    Map upsample(const Map& p, int64_t height, int64_t width) const {
+    // `memory`: what nobody needs any more; the result takes it.
+    Map upsample(const Map& p, int64_t height, int64_t width, Values<float> memory) const {
         if (p.height == height && p.width == width) return p;
-        if (!manifest_.fusion.upsample_on_logit) return resize_bilinear(p, height, width);
+        memory.resize(static_cast<size_t>(height * width));
+        Map made;
+        made.height = height;
+        made.width = width;
+        made.values = std::move(memory);
+        if (!manifest_.fusion.upsample_on_logit) {
+            resize_bilinear(p, made.data(), height, width);
+            return made;
+        }
         Map logit = p;
         for (float& value : logit.values) {
             const float clipped = std::clamp(value, kLogitMargin, 1.0f - kLogitMargin);
             value = std::log(clipped / (1.0f - clipped));
         }
-        Map made = resize_bilinear(logit, height, width);
+        resize_bilinear(logit, made.data(), height, width);
         for (float& value : made.values) value = 1.0f / (1.0f + std::exp(-value));
         return made;
     }

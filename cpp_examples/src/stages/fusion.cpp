@@ -12,10 +12,10 @@ namespace fundusrt {
 namespace {
 
 void check(const Map& map, const char* name) {
-    bool inside = true;
-    for (const float value : map.values) inside &= value >= 0.0f && value <= 1.0f;  // false for NaN
+    int outside = 0;
+    for (const float value : map.values) outside |= !(value >= 0.0f) | !(value <= 1.0f);  // true for NaN
     // Before anything else: CGNR would hide a NaN in the one map behind a number from the other.
-    if (!inside)
+    if (outside != 0)
         throw_invalid_input(std::string("probability map ") + name, "values outside [0, 1], or no numbers",
                             "values in [0, 1]", "apply the sigmoid to logits; look for the NaN in the network");
 }

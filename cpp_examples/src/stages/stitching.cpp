@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "fundusrt/error.hpp"
 
@@ -17,8 +18,12 @@ bool overlaps(const std::vector<int64_t>& starts, int64_t tile) {
 
 }  // namespace
 
-Stitcher::Stitcher(const TileGrid& grid)
-    : grid_(grid), map_(grid.height, grid.width), added_(grid.y_starts.size() * grid.x_starts.size(), false) {
+Stitcher::Stitcher(const TileGrid& grid, Values<float> memory)
+    : grid_(grid), added_(grid.y_starts.size() * grid.x_starts.size(), false) {
+    memory.resize(static_cast<size_t>(grid.height * grid.width));
+    map_.height = grid.height;
+    map_.width = grid.width;
+    map_.values = std::move(memory);
     if (!overlaps(grid.y_starts, grid.tile) && !overlaps(grid.x_starts, grid.tile)) return;
     count_.assign(map_.values.size(), 0);
     std::fill(map_.values.begin(), map_.values.end(), 0.0f);
