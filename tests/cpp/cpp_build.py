@@ -18,7 +18,13 @@ HEADERS = ROOT / "build" / "cpp-headers"
 def missing_tools() -> str | None:
     """Return why nothing can be built here; None where it can."""
     missing = [tool for tool in ("cmake", "g++") if shutil.which(tool) is None]
-    return f"{' and '.join(missing)} not installed: C++ cannot be built here" if missing else None
+    if missing:
+        return f"{' and '.join(missing)} not installed: C++ cannot be built here"
+    try:
+        get_headers()
+    except AssertionError as error:
+        return f"C++ cannot be built here, its header files cannot be had: {str(error).strip().splitlines()[-1]}"
+    return None
 
 
 def get_headers() -> Path:
