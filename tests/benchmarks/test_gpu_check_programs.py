@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ def test_where_the_sanitizer_does_not_work_it_is_left_out(monkeypatch: pytest.Mo
 def test_a_program_is_stopped_at_its_limit() -> None:
     run = background._start([sys.executable, "-c", "import time; print('begun', flush=True); time.sleep(600)"], 0.0)
     assert run.finish()[0] is None
-    assert run.process.poll() is not None
+    assert run.process.poll() == -signal.SIGKILL
 
 
 def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

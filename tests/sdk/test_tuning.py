@@ -14,6 +14,7 @@ import fundusrt
 from fundusrt.bench.sensors import describe_machine
 from fundusrt.errors import BackendUnavailable, InvalidInput
 from fundusrt.loading import load
+from fundusrt.provenance import Tuning
 from fundusrt.testing import tiny_exudate_bundle, tiny_image
 from fundusrt.tuning import search
 from fundusrt.tuning.record import machine_key, record_path, write_record
@@ -113,10 +114,9 @@ def test_it_is_used_by_name_alone_and_said(
     with fundusrt.load(tiny, threads="tuned") as tuned, fundusrt.load(tiny) as plain:
         made, other = tuned(tiny_image()), plain(tiny_image())
     assert np.array_equal(made.mask, other.mask)
-    assert made.provenance.tuning is not None
-    assert (made.provenance.tuning.threads, made.provenance.tuning.batch) == (1, 4)
-    assert made.provenance.tuning.record == path.name
-    assert made.to_dict()["provenance"]["tuning"]["batch"] == 4
+    told = made.to_dict()["provenance"]["tuning"]
+    assert (told["threads"], told["batch"], told["record"]) == (1, 4, path.name)
+    assert made.provenance.tuning == Tuning(**told)
     assert other.provenance.tuning is None
 
 

@@ -15,16 +15,7 @@ int main(int count, char** arguments) {
         const auto bundle = fundusrt::Bundle::open(arguments[1]);
         const auto pipeline = fundusrt::Pipeline::open(bundle);
         const auto pixels = fundusrt::read_png(arguments[2]);
-        fundusrt::ImageView view;
-        std::visit(
-            [&](const auto& array) {
-                view.data = array.data();
-                view.height = array.height;
-                view.width = array.width;
-                view.channels = array.channels;
-                view.bits = static_cast<int>(8 * sizeof(array.values[0]));
-            },
-            pixels);
+        const auto view = fundusrt::ImageView::of(pixels);
         const fundusrt::Result result = pipeline->run(view);
         std::printf("%s %s on %s\n", bundle.manifest().name.c_str(), bundle.manifest().version.c_str(),
                     result.provider.c_str());

@@ -27,16 +27,7 @@ int main(int count, char** arguments) {
         const auto on_gpu = fundusrt::Pipeline::open(bundle, options);
         const auto on_cpu = fundusrt::Pipeline::open(bundle);
         const auto pixels = fundusrt::read_png(arguments[2]);
-        fundusrt::ImageView view;
-        std::visit(
-            [&](const auto& array) {
-                view.data = array.data();
-                view.height = array.height;
-                view.width = array.width;
-                view.channels = array.channels;
-                view.bits = static_cast<int>(8 * sizeof(array.values[0]));
-            },
-            pixels);
+        const auto view = fundusrt::ImageView::of(pixels);
         on_gpu->run(view);  // the graph is captured on the first call
         const fundusrt::Result made = on_gpu->run(view), expected = on_cpu->run(view);
         for (const auto& [stage, ms] : made.timings_ms) std::printf("%-16s %8.2f ms\n", stage.c_str(), ms);

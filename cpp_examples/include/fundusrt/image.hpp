@@ -19,6 +19,21 @@ struct ImageView {
     ptrdiff_t stride_bytes = 0;      // 0: rows without gaps; negative: the last row comes first in memory
     const uint8_t* field = nullptr;  // (height, width) without gaps, not 0 inside the field of view; null: it is found
     double mm_per_px = 0.0;          // 0: unknown
+
+    // Pixels as `read_png` returns them; they must outlive the view.
+    static ImageView of(const std::variant<Bytes, Words>& pixels) {
+        ImageView view;
+        std::visit(
+            [&view](const auto& array) {
+                view.data = array.data();
+                view.height = array.height;
+                view.width = array.width;
+                view.channels = array.channels;
+                view.bits = static_cast<int>(8 * sizeof(array.values[0]));
+            },
+            pixels);
+        return view;
+    }
 };
 
 struct FundusImage {

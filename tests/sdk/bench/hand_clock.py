@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from fundusrt.bench.cold_start import start_cold
+from fundusrt.bench.observed_session import ObservedSession
 from fundusrt.bench.request import WorkerAnswer, WorkerRequest
 from fundusrt.bench.worker import measure_process
-from fundusrt.manifest import TensorSpec
 
 
 class HandClock:
@@ -33,31 +33,15 @@ class HandClock:
         return self.ns
 
 
-class SlowSession:
+class SlowSession(ObservedSession):
     """A session whose every call moves the clock, and may answer something else."""
 
     def __init__(self, session: Any, delay: Callable[[], None], answer: Callable[[Any], Any] = lambda a: a) -> None:
-        self._session, self._delay, self._answer = session, delay, answer
-
-    @property
-    def name(self) -> str:
-        return self._session.name
-
-    @property
-    def inputs(self) -> Mapping[str, TensorSpec]:
-        return self._session.inputs
-
-    @property
-    def outputs(self) -> Mapping[str, TensorSpec]:
-        return self._session.outputs
+        super().__init__(session, "", lambda _name, _feeds: delay())
+        self._answer = answer
 
     def run(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
-        answers = self._session.run(feeds)
-        self._delay()
-        return {name: self._answer(values) for name, values in answers.items()}
-
-    def close(self) -> None:
-        self._session.close()
+        return {name: self._answer(values) for name, values in super().run(feeds).items()}
 
 
 def launcher(

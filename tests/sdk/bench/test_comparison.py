@@ -107,7 +107,7 @@ def test_unlike_runs_are_refused_and_what_differs_is_named(changes: dict[str, An
         compare(a, b, names=("a.json", "b.json"))
     assert caught.value.subject == "a.json and b.json"
     assert named in str(caught.value.got)
-    assert caught.value.fix is not None
+    assert caught.value.fix == "measure both on one machine with the same bundle, images and workers"
 
 
 def test_all_that_differs_is_named_at_once() -> None:

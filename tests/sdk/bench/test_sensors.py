@@ -89,7 +89,8 @@ def test_a_gpu_that_cannot_be_asked() -> None:
     assert read_gpu(absent).mhz.reason == "nvidia-smi is not installed"
     assert read_gpu(smi({})).mhz.reason == "nvidia-smi failed: CalledProcessError"
     fields = "driver_version,clocks.sm,temperature.gpu,power.draw"
-    assert read_gpu(smi({fields: "1, 2, 3, 4"})).throttle_reasons.reason is not None
+    reasons = read_gpu(smi({fields: "1, 2, 3, 4"})).throttle_reasons
+    assert reasons.reason == "nvidia-smi knows no throttle reasons of this GPU"
 
 
 def test_names_of_throttle_bits() -> None:

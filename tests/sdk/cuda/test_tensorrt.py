@@ -200,7 +200,8 @@ class Rtx(dict[str, bytes]):
                 self.cache = cache
 
             def get_runtime_cache(self) -> Any:
-                assert self.cache is not None
+                if self.cache is None:
+                    raise RuntimeError("no runtime cache was set")
                 return self.cache
 
         trt.ICudaEngine.create_runtime_config = lambda engine: Config()
